@@ -1,0 +1,189 @@
+"""Every dataset's Arrow schema, one description per column: the contract between stages and with users.
+
+`curation describe DATASET` and docs/schemas.md are made from this module. Sizes are in bytes, offsets count from 0.
+Imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+MODALITIES = ("image", "video", "audio")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset: its name, schema version (raised when a column changes its meaning), and columns."""
+
+    name: str
+    version: int
+    unit: str
+    about: str
+    schema: pa.Schema
+
+    @property
+    def columns(self) -> list[str]:
+        return list(self.schema.names)
+
+
+def _column(name: str, kind: pa.DataType, doc: str, *, nullable: bool = False) -> pa.Field:
+    return pa.field(name, kind, nullable=nullable, metadata={"doc": doc})
+
+
+_STRINGS = pa.list_(pa.field("item", pa.string(), nullable=False))
+_INTS = pa.list_(pa.field("item", pa.int32(), nullable=False))
+
+_MEDIA_ID = _column("media_id", pa.string(), "first 24 hex digits of SHA-224 of media_url")
+_PAIR_ID = _column("pair_id", pa.string(), "128-bit hash of (media_id, text), 32 hex digits")
+_MODALITY = _column("modality", pa.string(), "image, video or audio")
+_MEDIA_URL = _column("media_url", pa.string(), "absolute URL of the media")
+_VOCABULARY_LANG = _column("vocabulary_lang", pa.string(), "language of the vocabulary that was matched against")
+_ENTRY_ID = _column("entry_id", pa.int32(), "position of the entry in its vocabulary")
+_BUCKET = _column("media_bucket", pa.int32(), "first 8 hex digits of media_id modulo the recipe's media_buckets")
+_PROVENANCE = (
+    _column("page_url", pa.string(), "page that held the link; null for tables without one", nullable=True),
+    _column("robots", _STRINGS, "robots directives of the page, lower case, sorted (noindex, noai, noimageai ...)"),
+    _column("snapshot", pa.string(), "crawl the archive belongs to (CC-MAIN-2024-22), or the input's name"),
+    _column("archive", pa.string(), "file name of the archive or table"),
+    _column("record_offset", pa.int64(), "byte offset of the record in the archive; row number in a table"),
+    _column("field_order", pa.int32(), "running number of the text within its record"),
+)
+
+CANDIDATES = Dataset(
+    "candidates", 1, "archive",
+    "What the archives say: one row per (media URL, text) occurrence, raw, with provenance.",
+    pa.schema([
+        _MEDIA_ID,
+        _MODALITY,
+        _MEDIA_URL,
+        _column("text", pa.string(), "the text as found, white space trimmed, line breaks as spaces"),
+        _column("text_source", pa.string(), "field that said it: alt, title, data-image-title, or a table's column"),
+        *_PROVENANCE,
+    ]),
+)
+
+PAIRS = Dataset(
+    "pairs", 1, "media bucket",
+    "Distinct (media, text) with language, after the text rules; ordered by media_id, then pair_id.",
+    pa.schema([
+        _PAIR_ID,
+        _MEDIA_ID,
+        _BUCKET,
+        _MODALITY,
+        _MEDIA_URL,
+        _column("text", pa.string(), "text after the recipe's redactions"),
+        _column("text_sources", _STRINGS, "every field that said this text about this media, sorted"),
+        _column("lang", pa.string(), "language by fastText lid.176; empty where the text has no letters"),
+        _column("lang_score", pa.float32(), "probability the identifier gave to lang"),
+        *_PROVENANCE,
+        _column("occurrences", pa.int64(), "candidates merged into this row; provenance is that of the smallest"),
+    ]),
+)
+
+MATCHES = Dataset(
+    "matches", 1, "media bucket",
+    "Pairs whose text holds at least one entry; same order as pairs.",
+    pa.schema([
+        _PAIR_ID,
+        _MEDIA_ID,
+        _MODALITY,
+        _VOCABULARY_LANG,
+        _column("entry_ids", _INTS, "entries found in the text, ascending, each once"),
+    ]),
+)
+
+_COUNT = _column("texts", pa.int64(), "number of pairs whose text holds the entry")
+
+MATCH_COUNTS = Dataset(
+    "match_counts", 1, "media bucket",
+    "Partial sums of entry_counts, one set per unit of match.",
+    pa.schema([_MODALITY, _VOCABULARY_LANG, _ENTRY_ID, _COUNT]),
+)
+
+ENTRY_COUNTS = Dataset(
+    "entry_counts", 1, "vocabulary_lang",
+    "Texts per (modality, vocabulary_lang, entry) in the whole pool; entries without a match have no row.",
+    pa.schema([
+        _MODALITY,
+        _VOCABULARY_LANG,
+        _ENTRY_ID,
+        _column("entry", pa.string(), "the entry's text"),
+        _COUNT,
+    ]),
+)
+
+DRAWS = Dataset(
+    "draws", 1, "media bucket",
+    "One row per match: what decides at any threshold whether it is kept. Kept at t is critical_threshold <= t.",
+    pa.schema([
+        _PAIR_ID,
+        _MEDIA_ID,
+        _MODALITY,
+        _VOCABULARY_LANG,
+        _column("picked", pa.bool_(), "the text chosen for its media; always true where the recipe keeps all texts"),
+        _column("critical_threshold", pa.float64(), "smallest t >= 1 that keeps the pair; infinite where not picked"),
+    ]),
+)
+
+DRAW_HISTOGRAMS = Dataset(
+    "draw_histograms", 1, "media bucket",
+    "Partial histograms of critical_threshold on fixed logarithmic bins.",
+    pa.schema([
+        _MODALITY,
+        _VOCABULARY_LANG,
+        _column("bin", pa.int32(), "bin of curation.balance.CriticalHistogram"),
+        _column("pairs", pa.int64(), "pairs whose critical_threshold falls into the bin"),
+        _column("media", pa.int64(), "media whose smallest critical_threshold (in this language) falls into the bin"),
+    ]),
+)
+
+KEPT_PAIRS = Dataset(
+    "kept_pairs", 1, "media bucket",
+    "The balanced selection: the pairs that were kept, complete enough to fetch from.",
+    pa.schema([
+        _PAIR_ID,
+        _MEDIA_ID,
+        _BUCKET,
+        _MODALITY,
+        _MEDIA_URL,
+        _column("text", pa.string(), "the text that was matched"),
+        _column("text_sources", _STRINGS, "every field that said this text about this media, sorted"),
+        _column("lang", pa.string(), "language by fastText lid.176"),
+        _VOCABULARY_LANG,
+        _column("entry_ids", _INTS, "entries found in the text, ascending, each once"),
+        _column("keep_probability", pa.float64(), "1 - product over entry_ids of (1 - min(1, t / count))"),
+        _column("critical_threshold", pa.float64(), "smallest t >= 1 that keeps the pair"),
+        _column("page_url", pa.string(), "page that held the link", nullable=True),
+        _column("robots", _STRINGS, "robots directives of the page"),
+    ]),
+)
+
+KEPT_COUNTS = Dataset(
+    "kept_counts", 1, "media bucket",
+    "Partial sums: kept texts per (modality, vocabulary_lang, entry), one set per unit of balance.",
+    pa.schema([_MODALITY, _VOCABULARY_LANG, _ENTRY_ID, _COUNT]),
+)
+
+REJECTIONS = Dataset(
+    "rejections", 1, "as its stage",
+    "One row per failed or refused thing, under rejections/stage=...",
+    pa.schema([
+        _column("stage", pa.string(), "stage that refused it"),
+        _column("unit", pa.string(), "unit it belongs to"),
+        _column("id", pa.string(), "media_id, where it is known", nullable=True),
+        _column("file", pa.string(), "input file, where there is one", nullable=True),
+        _column("offset", pa.int64(), "byte offset in the file; row number in a table", nullable=True),
+        _column("reason", pa.string(), "code of curation.errors.Reason"),
+        _column("detail", pa.string(), "what exactly was wrong, in words", nullable=True),
+    ]),
+)
+
+DATASETS = {
+    dataset.name: dataset
+    for dataset in (
+        CANDIDATES, PAIRS, MATCHES, MATCH_COUNTS, ENTRY_COUNTS,
+        DRAWS, DRAW_HISTOGRAMS, KEPT_PAIRS, KEPT_COUNTS, REJECTIONS,
+    )
+}
