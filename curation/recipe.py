@@ -68,6 +68,7 @@ class Extract(Section):
         "released code: v1-wat, v1-warc (newlines deleted, English only), v2 (spaces and tabs removed from URLs)",
     )
     max_record_bytes: PositiveInt = Field(64 << 20, description="inflated bytes above which a record is refused")
+    limit_archives: PositiveInt | None = Field(None, description="take only the first so many archives, by name")
 
 
 class Language(Section):

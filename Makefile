@@ -1,0 +1,45 @@
+# One line to remember each: `make help`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow lint types bench lock clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(VENV)/ready ## an environment of its own in .venv, exact versions with hashes
+
+$(VENV)/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else "curation needs Python 3.11 to 3.13, this is %d.%d: make PYTHON=python3.12 ..." % v)'
+	@echo "installing into $(VENV) (once, about 1 GB)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup ## the whole pipeline on a small web that is generated on the spot
+	@$(BIN)/python -m curation.testing demo-output/web
+	@$(BIN)/curation run recipes/demo.yaml --work demo-output/run
+
+test: setup ## the tests (10 minutes at most on 2 cores)
+	@$(BIN)/python -m pytest -m "not slow"
+
+test-slow: setup ## kills, large inputs, clusters
+	@$(BIN)/python -m pytest -m slow
+
+lint: setup ## ruff
+	@$(BIN)/ruff check .
+
+types: setup ## mypy, strict
+	@$(BIN)/mypy
+
+bench: setup ## ratios against named peers in the same run
+	@$(BIN)/python -m bench
+
+lock: setup ## requirements.lock anew from pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --all-extras pyproject.toml -o requirements.lock
+
+clean: ## remove what make made
+	rm -rf $(VENV) demo-output

@@ -1,0 +1,89 @@
+"""The command line. Errors of our tree are one line and exit code 2; anything else is a defect and shows its trace."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from curation import workflow
+from curation.errors import CurationError, RecipeError
+from curation.pipeline import STAGES
+from curation.recipe import load_recipe
+from curation.runner.progress import Terminal
+from curation.storage import Store
+
+app = typer.Typer(
+    help="From raw web crawls to balanced image-text and video-text training sets.",
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML file, see recipes/")]
+WorkFolder = Annotated[str, typer.Option("--work", metavar="DIR", help="folder of this run: local, or a URL that fsspec knows")]
+Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="change one setting of the recipe; may be repeated")]
+Limit = Annotated[int | None, typer.Option("--limit-archives", min=1, metavar="N", help="take only the first N archives, by name")]
+
+console = Console(stderr=True, soft_wrap=True)
+out = Console(soft_wrap=True, highlight=False)
+
+
+def _overrides(overrides: list[str] | None, limit: int | None) -> list[str]:
+    return [*(overrides or []), *([f"extract.limit_archives={limit}"] if limit else [])]
+
+
+def _stage_names() -> list[str]:
+    return [stage.name for stage in STAGES]
+
+
+@app.command()
+def run(recipe: RecipePath, work: WorkFolder, overrides: Overrides = None, limit_archives: Limit = None,
+        until: Annotated[str | None, typer.Option(metavar="STAGE", help="stop after this stage")] = None) -> None:
+    """Bring a work folder up to date with a recipe: only what changed is done; a stopped run continues."""
+    if until is not None and until not in _stage_names():
+        raise RecipeError(f"--until {until!r} is no stage: choose one of {', '.join(_stage_names())}")
+    loaded = load_recipe(recipe, _overrides(overrides, limit_archives))
+    workflow.run(loaded, Store.at(work), until=until, reporter=Terminal(console), out=out)
+
+
+@app.command()
+def validate(recipe: RecipePath, overrides: Overrides = None) -> None:
+    """Check a recipe, its inputs and its vocabularies without doing anything."""
+    for line in workflow.validate(load_recipe(recipe, overrides or [])):
+        out.print(line, markup=False)
+
+
+def job(stage: str | None = None) -> None:
+    """Entry of jobs/*.py: `spark-submit jobs/NN_stage.py RECIPE --work DIR [--set A.B=C]`; None does all stages."""
+
+    def one(recipe: RecipePath, work: WorkFolder, overrides: Overrides = None, limit_archives: Limit = None) -> None:
+        loaded = load_recipe(recipe, _overrides(overrides, limit_archives))
+        workflow.run(loaded, Store.at(work), only=stage, reporter=Terminal(console), out=out)
+
+    one.__doc__ = f"Do the stage {stage}." if stage else "Do all stages."
+    single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    single.command()(one)
+    _guarded(single)
+
+
+def _guarded(command: typer.Typer) -> None:
+    started = time.monotonic()
+    try:
+        command()
+    except CurationError as error:
+        console.print(f"error: {error}", markup=False, highlight=False, style="red")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        console.print(f"stopped after {time.monotonic() - started:.0f} s; the same command continues", markup=False)
+        sys.exit(130)
+
+
+def main() -> None:
+    """The `curation` command."""
+    _guarded(app)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,8 @@
+"""Vocabularies, and matching texts against them by MetaCLIP's definition."""
+
+from curation.concepts.matcher import Matcher
+from curation.concepts.prepare import pad, prepare
+from curation.concepts.vocabulary import Vocabulary
+from curation.concepts.vocabulary_files import starter_folder
+
+__all__ = ["Matcher", "Vocabulary", "pad", "prepare", "starter_folder"]

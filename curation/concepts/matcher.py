@@ -1,0 +1,95 @@
+"""Texts against a vocabulary, batch by batch, over Arrow arrays."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curation.concepts.aho_corasick import AhoCorasick
+from curation.concepts.vocabulary import Vocabulary
+
+BLOCK_BYTES = 1 << 20
+"""Text that a kernel gets at a time: large enough to forget the per-block work, small enough for memory to stay flat."""
+
+Counts = npt.NDArray[np.int64]
+Ids = npt.NDArray[np.int32]
+
+
+class Kernel(Protocol):
+    """One way to find entries in texts; all of them are tested against the definition."""
+
+    def match(self, texts: pa.StringArray) -> tuple[Counts, Ids]:
+        """For texts without nulls: matches per text, and all entry ids, text by text, ascending, each once."""
+        ...
+
+
+class Matcher:
+    """Finds the entries of one vocabulary. Building takes seconds for 500,000 entries: build once, match often.
+
+    A match is defined by `curation.concepts.prepare`: `pad(entry) in prepare(text)`.
+    """
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+        self._kernel: Kernel = AhoCorasick(vocabulary)
+
+    def match(self, texts: pa.Array | pa.ChunkedArray) -> pa.ListArray:
+        """Entry ids of every text as list<int32>: ascending, each once; null for a null text.
+
+        texts: string, large_string, string_view, or a dictionary of these; other types raise TypeError.
+        """
+        chunks = texts.chunks if isinstance(texts, pa.ChunkedArray) else [texts]
+        counts: list[Counts] = []
+        ids: list[Ids] = []
+        missing: list[npt.NDArray[np.bool_]] = []
+        for chunk in chunks:
+            strings = _as_strings(chunk)
+            missing.append(strings.is_null().to_numpy(zero_copy_only=False))
+            chunk_counts = np.zeros(len(strings), np.int64)
+            present = np.flatnonzero(~missing[-1])
+            done = 0
+            for block in _blocks(strings.drop_null()):
+                block_counts, block_ids = self._kernel.match(block)
+                chunk_counts[present[done : done + len(block)]] = block_counts
+                done += len(block)
+                ids.append(block_ids)
+            counts.append(chunk_counts)
+        return _list_array(counts, ids, missing)
+
+
+def _as_strings(texts: pa.Array) -> pa.Array:
+    """The same texts as a string or large_string array."""
+    if pa.types.is_dictionary(texts.type):
+        texts = texts.dictionary_decode()
+    if pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type):
+        return texts
+    if pa.types.is_string_view(texts.type):
+        return texts.cast(pa.large_string())
+    if pa.types.is_null(texts.type):
+        return texts.cast(pa.string())
+    raise TypeError(f"texts are {texts.type}, not strings: cast them to pa.string() first")
+
+
+def _blocks(texts: pa.Array) -> list[pa.StringArray]:
+    """Runs of texts of about BLOCK_BYTES each; a longer text is a block of its own."""
+    ends = np.cumsum(pc.binary_length(texts).to_numpy(zero_copy_only=False), dtype=np.int64)
+    blocks = []
+    start = 0
+    while start < len(texts):
+        taken = int(ends[start - 1]) if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, taken + BLOCK_BYTES, side="right")))
+        blocks.append(texts.slice(start, stop - start).cast(pa.string()))
+        start = stop
+    return blocks
+
+
+def _list_array(counts: list[Counts], ids: list[Ids], missing: list[npt.NDArray[np.bool_]]) -> pa.ListArray:
+    ends = np.cumsum(np.concatenate([*counts, np.zeros(0, np.int64)]))
+    offsets = pa.array(np.concatenate([np.zeros(1, np.int64), ends])).cast(pa.int32())
+    values = pa.array(np.concatenate([*ids, np.zeros(0, np.int32)]), pa.int32())
+    mask = np.concatenate([*missing, np.zeros(0, np.bool_)])
+    return pa.ListArray.from_arrays(offsets, values, mask=pa.array(mask) if mask.any() else None)

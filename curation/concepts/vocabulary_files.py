@@ -1,0 +1,127 @@
+"""Reading the entries of a vocabulary from a file, and finding the packaged starter lists.
+
+    .txt       one entry per line
+    .tsv       entry, TAB, anything; one entry per line
+    .json      a list of strings, as MetaCLIP's metadata.json
+    .parquet   column `entry`; an optional column `entry_id` (0, 1, 2 ... in any order) puts them in order
+
+.txt, .tsv and .json may end in .gz. Text is UTF-8; a byte order mark and the CR of a CR LF are dropped, nothing else
+is trimmed. Lines without anything but white space before the first TAB are ignored; `#` starts no comment.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import re
+import zlib
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import fsspec
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from curation.errors import VocabularyError
+
+FORMATS = (".txt", ".tsv", ".json", ".parquet")
+_ADVICE = "give a .txt, .tsv, .json (each also .gz) or .parquet file, or demo:LANG for a starter list"
+_DEMO = "demo:"
+
+
+def read_entries(location: str) -> tuple[list[str] | pa.ChunkedArray, bool]:
+    """The entries in order, and whether the file itself fixes their ids (Parquet with entry_id).
+
+    Raises VocabularyError, one line that names the location and what to do.
+    """
+    location = _resolved(location)
+    name = Path(urlsplit(location).path if "://" in location else location).name.lower()
+    zipped = name.endswith(".gz")
+    suffix = Path(name.removesuffix(".gz")).suffix
+    if suffix not in FORMATS or (zipped and suffix == ".parquet"):
+        raise VocabularyError(f"vocabulary {location}: unknown kind of file: {_ADVICE}")
+    content = _content(location, zipped)
+    if suffix == ".parquet":
+        return _from_parquet(content, location)
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise VocabularyError(f"vocabulary {location}: line {line} is not UTF-8: convert the file to UTF-8") from None
+    return (_from_json(text, location) if suffix == ".json" else _from_lines(text)), False
+
+
+def starter_folder() -> Path:
+    """Folder of the packaged starter lists, one `LANG.txt` each: in a wheel, or in a source checkout.
+
+    Raises VocabularyError where the installation has none.
+    """
+    package = Path(__file__).resolve().parents[1]
+    # The wheel's own copy first: the folder beside an installed package belongs to somebody else.
+    for folder in (package / "_data" / "metadata" / "demo", package.parent / "metadata" / "demo"):
+        if folder.is_dir():
+            return folder
+    raise VocabularyError("the starter lists (metadata/demo) are not installed: reinstall, or give a vocabulary file")
+
+
+def _resolved(location: str) -> str:
+    if not location.startswith(_DEMO):
+        return location
+    lang, folder = location.removeprefix(_DEMO), starter_folder()
+    path = folder / f"{lang}.txt"
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", lang) or not path.is_file():
+        known = ", ".join(sorted(file.stem for file in folder.glob("*.txt"))) or "none"
+        raise VocabularyError(f"no starter list {location!r} in {folder}: choose one of {known}")
+    return str(path)
+
+
+def _content(location: str, zipped: bool) -> bytes:
+    try:
+        with fsspec.open(location, "rb") as file:
+            content: bytes = file.read()
+        return gzip.decompress(content) if zipped else content
+    except FileNotFoundError:
+        raise VocabularyError(f"no vocabulary at {location}: {_ADVICE}") from None
+    except (zlib.error, EOFError, gzip.BadGzipFile) as error:
+        raise VocabularyError(f"vocabulary {location} is no whole gzip file ({error}): fetch it again") from None
+    except (OSError, ValueError, ImportError) as error:
+        reason = " ".join(str(error).split())
+        raise VocabularyError(f"cannot read the vocabulary {location} ({reason}): {_ADVICE}") from None
+
+
+def _from_lines(text: str) -> list[str]:
+    # Not splitlines(): entries may hold U+2028 and the other separators that it splits at.
+    entries = (line.removesuffix("\r").partition("\t")[0] for line in text.split("\n"))
+    return [entry for entry in entries if entry and not entry.isspace()]
+
+
+def _from_json(text: str, location: str) -> list[str]:
+    try:
+        entries = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise VocabularyError(f"vocabulary {location} is no JSON ({error}): it is to be a list of strings") from None
+    if not isinstance(entries, list):
+        raise VocabularyError(f"vocabulary {location} holds {type(entries).__name__}: it is to be a list of strings")
+    return entries
+
+
+def _from_parquet(content: bytes, location: str) -> tuple[pa.ChunkedArray, bool]:
+    try:
+        file = pq.ParquetFile(io.BytesIO(content))
+        names = file.schema_arrow.names
+        if "entry" not in names:
+            raise VocabularyError(f"vocabulary {location} has columns {', '.join(names)}: it needs a column 'entry'")
+        table = file.read(columns=[name for name in ("entry", "entry_id") if name in names])
+    except (pa.ArrowException, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise VocabularyError(f"vocabulary {location} is no readable Parquet file: {reason}") from None
+    if "entry_id" not in names:
+        return table["entry"], False
+    ids = table["entry_id"]
+    if pa.types.is_integer(ids.type):
+        order = pc.sort_indices(ids)
+        if ids.null_count == 0 and ids.take(order).to_pylist() == list(range(len(ids))):
+            return table["entry"].take(order), True
+    raise VocabularyError(f"vocabulary {location}: entry_id is not 0 to {len(ids) - 1}, each once: number it anew")

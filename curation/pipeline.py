@@ -1,0 +1,20 @@
+"""Read first: the stages, in order. Each reads what those before it published, and nothing else."""
+
+from __future__ import annotations
+
+from curation.runner.stage import Stage
+from curation.stages.balance import Balance
+from curation.stages.count import Count
+from curation.stages.draw import Draw
+from curation.stages.extract import Extract
+from curation.stages.match import Match
+from curation.stages.pairs import Pairs
+
+STAGES: tuple[Stage, ...] = (
+    Extract(),  # archives, tables       -> candidates     one unit per file
+    Pairs(),    # candidates             -> pairs          the one shuffle, into media buckets
+    Match(),    # pairs, vocabularies    -> matches        per bucket
+    Count(),    # partial counts         -> entry_counts   per vocabulary
+    Draw(),     # matches, entry_counts  -> draws          per bucket; independent of any threshold
+    Balance(),  # draws, matches, pairs  -> kept_pairs     per bucket
+)

@@ -1,0 +1,1 @@
+"""Plans units, commits them, resumes, checks conservation. The only place that does."""

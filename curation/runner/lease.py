@@ -1,0 +1,96 @@
+"""One run at a time in a work folder.
+
+A process id lies: after a kill the number is reused, and the JVM lives on for seconds. So a run beats: it raises a
+number in `_lease.json` every few seconds, and whoever finds a lease watches that number by its own clock. Clocks of
+different machines are never compared.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+from curation.errors import WorkFolderError
+from curation.runner.units import worker_name
+from curation.storage import Store, explain_os_error
+
+_FILE = "_lease.json"
+BEAT_S = 2.0  # between two beats
+DEAD_S = 8.0  # without a beat for so long, a run is taken for dead: four beats, so that a busy disk is no death
+
+
+class Lease:
+    """Held while a run changes the folder. Use as a context manager."""
+
+    def __init__(self, store: Store, *, beat_s: float = BEAT_S, dead_s: float = DEAD_S,
+                 say: Callable[[str], None] = lambda line: None) -> None:
+        self._store, self._beat_s, self._dead_s, self._say = store, beat_s, dead_s, say
+        self._token = uuid4().hex
+        self._beats = 0
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.lost: str | None = None
+
+    def _content(self) -> bytes:
+        return json.dumps({"token": self._token, "holder": worker_name(), "beat": self._beats}).encode()
+
+    def _seen(self) -> dict[str, Any] | None:
+        tree = self._store.read_json(_FILE)
+        return tree if isinstance(tree, dict) else None
+
+    def __enter__(self) -> Lease:
+        while not self._store.create(_FILE, self._content()):
+            self._await_death()
+        self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
+        self._thread.start()
+        return self
+
+    def _await_death(self) -> None:
+        """Returns once the present holder is gone; raises WorkFolderError as soon as it proves alive."""
+        first = self._seen()
+        deadline = time.monotonic() + self._dead_s
+        told = False
+        while time.monotonic() < deadline:
+            seen = self._seen()
+            if seen is None or first is None:
+                return
+            if seen != first:
+                raise WorkFolderError(
+                    f"another run ({seen.get('holder')}) is at work in {self._store.root}: wait for it or stop it, "
+                    "or choose another --work folder")
+            if not told:
+                self._say(f"a run ({first.get('holder')}) left its lease; taking over if it stays silent for {self._dead_s:.0f} s")
+                told = True
+            self._stop.wait(min(0.25, self._beat_s / 4))
+        if self._seen() == first:
+            self._store.remove(_FILE)
+
+    def _beat(self) -> None:
+        while not self._stop.wait(self._beat_s):
+            try:
+                seen = self._seen()
+                if seen is None or seen.get("token") != self._token:
+                    self.lost = f"another run took over {self._store.root}; this one stops"
+                    return
+                self._beats += 1
+                self._store.put(_FILE, self._content())
+            except OSError as error:
+                self.lost = explain_os_error(error, self._store.root)
+                return
+
+    def check(self) -> None:
+        """Raises WorkFolderError where the lease was lost: what follows must not be published."""
+        if self.lost:
+            raise WorkFolderError(self.lost)
+
+    def __exit__(self, *exc: object) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        seen = self._seen()
+        if seen is not None and seen.get("token") == self._token:
+            self._store.remove(_FILE)

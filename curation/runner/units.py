@@ -1,0 +1,235 @@
+"""A unit of work, what a worker writes for it, and the report whose existence means that it is done."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import Any, BinaryIO
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import xxhash
+
+from curation.errors import ConservationError
+from curation.schemas import REJECTIONS, Dataset
+from curation.storage import Store
+
+FILE_BYTES = 256 << 20  # target size of Parquet files (design: small-file discipline)
+GROUP_ROWS = 131_072  # rows of a row group: what a reader holds in memory at once
+GROUP_BYTES = 32 << 20  # and no more than this, so that wide rows do not swell memory
+
+
+def digest(*parts: Any) -> str:
+    """First 32 hex digits of SHA-256 over the parts as canonical JSON."""
+    canonical = json.dumps(parts, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A content-named piece of work: `inputs` is what its stage needs, `identity` what its result depends on."""
+
+    name: str
+    inputs: dict[str, Any]
+    identity: str
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """One committed Parquet file; `path` is relative to the work folder."""
+
+    path: str
+    rows: int
+    size_bytes: int
+    xxh128: str
+
+
+@dataclass(frozen=True)
+class UnitReport:
+    """What a unit did. Written last; a unit without a report has not happened."""
+
+    unit: str
+    identity: str
+    counts: dict[str, int] = field(default_factory=dict)
+    rejected: dict[str, int] = field(default_factory=dict)
+    files: dict[str, list[FileEntry]] = field(default_factory=dict)
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+
+    def rows(self, dataset: str) -> int:
+        return sum(entry.rows for entry in self.files.get(dataset, []))
+
+    def paths(self, dataset: str) -> list[str]:
+        return [entry.path for entry in self.files.get(dataset, [])]
+
+    def content(self, dataset: str) -> list[str]:
+        """Checksums of a dataset's files: equal content, equal list, wherever the files lie."""
+        return [entry.xxh128 for entry in self.files.get(dataset, [])]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, tree: dict[str, Any]) -> UnitReport:
+        files = {name: [FileEntry(**entry) for entry in entries] for name, entries in tree["files"].items()}
+        return cls(**{**tree, "files": files})
+
+
+class _HashingFile:
+    """Counts and hashes what is written through it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._hash = xxhash.xxh3_128()
+        self.size = 0
+        self.closed = False
+
+    def write(self, data: Any) -> int:
+        self._file.write(data)
+        self._hash.update(data)
+        self.size += len(data)
+        return len(data)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self._file.close()
+
+    def hexdigest(self) -> str:
+        return self._hash.hexdigest()
+
+
+class _DatasetWriter:
+    """Streams one dataset of one unit into Parquet files of bounded size; the same rows give the same bytes."""
+
+    def __init__(self, store: Store, folder: str, dataset: Dataset) -> None:
+        self._store, self._folder, self._dataset = store, folder, dataset
+        self._pending: list[pa.RecordBatch] = []
+        self._pending_rows = self._pending_bytes = 0
+        self._sink: _HashingFile | None = None
+        self._parquet: pq.ParquetWriter | None = None
+        self._path = ""
+        self.entries: list[FileEntry] = []
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        while batch.num_rows:
+            head = batch.slice(0, GROUP_ROWS - self._pending_rows)
+            batch = batch.slice(head.num_rows)
+            self._pending.append(head)
+            self._pending_rows += head.num_rows
+            self._pending_bytes += head.get_total_buffer_size() * head.num_rows // max(1, head.num_rows + batch.num_rows)
+            if self._pending_rows >= GROUP_ROWS or self._pending_bytes >= GROUP_BYTES:
+                self._flush()
+
+    def _flush(self) -> None:
+        if not self._pending_rows:
+            return
+        table = pa.Table.from_batches(self._pending, schema=self._dataset.schema)
+        self._pending, self._pending_rows, self._pending_bytes = [], 0, 0
+        if self._parquet is None:
+            self._path = f"{self._folder}/{len(self.entries):05d}.parquet"
+            self._sink = _HashingFile(self._store.open_write(self._path))
+            self._parquet = pq.ParquetWriter(pa.PythonFile(self._sink, mode="w"), self._dataset.schema, compression="zstd")
+        self._parquet.write_table(table, row_group_size=GROUP_ROWS)
+        if self._sink is not None and self._sink.size >= FILE_BYTES:
+            self._end_file()
+
+    def _end_file(self) -> None:
+        if self._parquet is None or self._sink is None:
+            return
+        self._parquet.close()
+        self._sink.close()
+        with self._store.parquet(self._path) as written:
+            rows = written.metadata.num_rows
+        self.entries.append(FileEntry(self._path, rows, self._sink.size, self._sink.hexdigest()))
+        self._parquet = self._sink = None
+
+    def close(self) -> list[FileEntry]:
+        self._flush()
+        self._end_file()
+        return self.entries
+
+    def abandon(self) -> None:
+        """Lets go of an open file after a failure; the attempt's folder is never referred to."""
+        if self._sink is not None:
+            self._sink.close()
+
+
+class UnitWriter:
+    """What a stage's `process` writes into: rows of its datasets, rejections and named counts, committed together."""
+
+    def __init__(self, store: Store, stage: str, version: str, unit: Unit) -> None:
+        self._store, self._stage, self._version, self._unit = store, stage, version, unit
+        self._attempt = uuid4().hex[:12]
+        self._writers: dict[str, _DatasetWriter] = {}
+        self._expected: Counter[str] = Counter()
+        self._rejections: list[tuple[Any, ...]] = []
+        self._started = time.monotonic(), time.process_time()
+        self.counts: Counter[str] = Counter()
+        self.rejected: Counter[str] = Counter()
+
+    def _writer(self, dataset: Dataset) -> _DatasetWriter:
+        if dataset.name not in self._writers:
+            base = dataset.name if dataset is not REJECTIONS else f"{dataset.name}/stage={self._stage}"
+            folder = f"{base}/{self._version}/{self._unit.name}/{self._attempt}"
+            self._writers[dataset.name] = _DatasetWriter(self._store, folder, dataset)
+        return self._writers[dataset.name]
+
+    def write(self, dataset: Dataset, batch: pa.RecordBatch) -> None:
+        """Appends rows; the batch must have the dataset's schema."""
+        self._expected[dataset.name] += batch.num_rows
+        self._writer(dataset).write(batch)
+
+    def reject(self, reason: str, *, id: str | None = None, file: str | None = None,
+               offset: int | None = None, detail: str | None = None) -> None:
+        """Records one refused thing."""
+        self.rejected[str(reason)] += 1
+        self._rejections.append((self._stage, self._unit.name, id, file, offset, str(reason), detail))
+        if len(self._rejections) >= GROUP_ROWS:
+            self._flush_rejections()
+
+    def _flush_rejections(self) -> None:
+        if self._rejections:
+            columns = [list(column) for column in zip(*self._rejections, strict=True)]
+            self._rejections = []
+            self.write(REJECTIONS, pa.RecordBatch.from_arrays(
+                [pa.array(values, kind) for values, kind in zip(columns, REJECTIONS.schema.types, strict=True)],
+                schema=REJECTIONS.schema))
+
+    def commit(self) -> UnitReport:
+        """Closes the files, reads their footers back, and writes the report. Raises ConservationError on a difference."""
+        self._flush_rejections()
+        files = {name: writer.close() for name, writer in self._writers.items()}
+        for name, entries in files.items():
+            committed = sum(entry.rows for entry in entries)
+            if committed != self._expected[name]:
+                raise ConservationError(
+                    f"{self._stage}/{self._unit.name}: {self._expected[name]} rows of {name} were written but the "
+                    f"files hold {committed}: check the disk, then run again")
+        wall, cpu = self._started
+        report = UnitReport(
+            self._unit.name, self._unit.identity, dict(sorted(self.counts.items())), dict(sorted(self.rejected.items())),
+            files, round(time.monotonic() - wall, 3), round(time.process_time() - cpu, 3))
+        self._store.put_json(report_path(self._stage, self._version, self._unit.name), report.to_json())
+        return report
+
+    def abandon(self) -> None:
+        for writer in self._writers.values():
+            writer.abandon()
+
+
+def report_path(stage: str, version: str, unit: str) -> str:
+    return f"_runs/{stage}/{version}/reports/{unit}.json"
+
+
+def worker_name() -> str:
+    """Host and process, for messages."""
+    return f"{os.uname().nodename}:{os.getpid()}"

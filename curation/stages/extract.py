@@ -1,0 +1,58 @@
+"""extract: archives and tables to candidates. One unit per file."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from curation.crawl import InputFile, ReadLog, expand_inputs, table_batches, wat_batches
+from curation.errors import Reason
+from curation.recipe import Recipe, TableColumns
+from curation.runner.stage import Law, Planning, Task, UnitStage
+from curation.runner.units import Unit, UnitWriter, digest
+from curation.schemas import CANDIDATES, REJECTIONS
+
+
+class Extract(UnitStage):
+    """Reads each input file once; a file that did not change is never read again."""
+
+    name = "extract"
+    about = "read links and texts out of archives and tables"
+    outputs = (CANDIDATES, REJECTIONS)
+    laws = (Law(("texts",), ("rows:candidates", "skipped:*", "rejected_texts")),)
+
+    def settings(self, recipe: Recipe) -> dict[str, Any]:
+        return recipe.extract.model_dump(exclude={"limit_archives"})
+
+    def plan(self, planning: Planning, context: dict[str, Any]) -> list[Unit]:
+        files = expand_inputs(planning.recipe.inputs)
+        limit = planning.recipe.extract.limit_archives
+        return [self._unit(file, planning) for file in (files if limit is None else files[:limit])]
+
+    def _unit(self, file: InputFile, planning: Planning) -> Unit:
+        source = planning.recipe.inputs[file.input_index].model_dump(exclude={"paths", "base"})
+        stem = re.sub(r"[^A-Za-z0-9._-]+", "_", file.path.rsplit("/", 1)[-1])[:60]
+        state = (file.path, file.size_bytes, file.fingerprint, file.missing)
+        return Unit(
+            f"{stem}-{digest(file.path, source)[:8]}",
+            {"path": file.path, "size_bytes": file.size_bytes, "missing": file.missing, "source": source},
+            self.identity(planning.settings, source, state))
+
+    def process(self, unit: Unit, task: Task, writer: UnitWriter) -> None:
+        path, source = unit.inputs["path"], unit.inputs["source"]
+        log = ReadLog(path)
+        if unit.inputs["missing"]:
+            log.reject(None, Reason.MISSING_FILE, "named by the recipe or a list, but not there")
+            batches = iter(())
+        elif source["kind"] == "wat":
+            batches = wat_batches(path, log, variant=task.settings["variant"], snapshot=source["snapshot"],
+                                  max_record_bytes=task.settings["max_record_bytes"])
+        else:
+            batches = table_batches(path, TableColumns(**source["columns"]), log,
+                                    modality=source["modality"], snapshot=source["snapshot"])
+        for batch in batches:
+            writer.write(CANDIDATES, batch)
+        writer.counts.update(log.counts)
+        for rejection in log.rejections:
+            writer.reject(rejection.reason, id=rejection.id, file=rejection.file,
+                          offset=rejection.offset, detail=rejection.detail)

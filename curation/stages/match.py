@@ -1,0 +1,129 @@
+"""match: every pair's text against the vocabulary of its language. One unit per media bucket."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curation.concepts import Matcher, Vocabulary
+from curation.recipe import Recipe
+from curation.runner.stage import Law, Planning, Task, UnitStage
+from curation.runner.units import Unit, UnitWriter
+from curation.schemas import MATCH_COUNTS, MATCHES, PAIRS
+from curation.stages.buckets import BATCH_ROWS
+from curation.storage import Store
+
+_ENTRIES = pa.schema([pa.field("entry", pa.string(), nullable=False)])
+
+
+class Match(UnitStage):
+    """Texts to entry ids, and the bucket's partial counts of texts per entry."""
+
+    name = "match"
+    about = "find the vocabulary's entries in every text"
+    after = ("pairs",)
+    outputs = (MATCHES, MATCH_COUNTS)
+    laws = (Law(("in:pairs",), ("rows:matches", "unmatched", "no_vocabulary")),)
+
+    def settings(self, recipe: Recipe) -> dict[str, Any]:
+        return recipe.match.model_dump(exclude={"vocabularies"})
+
+    def prepare(self, planning: Planning) -> dict[str, Any]:
+        """Brings the vocabularies into the work folder, named by content, so that every worker can read them."""
+        described = {}
+        for lang, location in sorted(planning.recipe.match.vocabularies.items()):
+            vocabulary = Vocabulary.load(location, lang, definition=planning.recipe.match.definition)
+            path = vocabulary_path(vocabulary.fingerprint)
+            if not planning.store.names(path):
+                planning.store.put_table(path, pa.table([vocabulary.entries.cast(pa.string())], schema=_ENTRIES))
+            described[lang] = {
+                "fingerprint": vocabulary.fingerprint, "entries": len(vocabulary),
+                "duplicates_dropped": vocabulary.duplicates_dropped, "location": location}
+        return {"vocabularies": described}
+
+    def plan(self, planning: Planning, context: dict[str, Any]) -> list[Unit]:
+        prints = {lang: facts["fingerprint"] for lang, facts in context["vocabularies"].items()}
+        return [
+            Unit(name, {"pairs": report.paths(PAIRS.name)},
+                 self.identity(planning.settings, prints, report.content(PAIRS.name)))
+            for name, report in sorted(planning.inputs["pairs"].reports.items())]
+
+    def process(self, unit: Unit, task: Task, writer: UnitWriter) -> None:
+        counts: dict[tuple[str, str], np.ndarray[Any, Any]] = {}
+        columns = ["pair_id", "media_id", "modality", "lang", "text"]
+        for batch in task.store.batches(unit.inputs["pairs"], columns, BATCH_ROWS):
+            langs = vocabulary_langs(batch.column("lang"), task)
+            matched = _matched(batch, langs, task)
+            hits = pc.greater(pc.fill_null(pc.list_value_length(matched), 0), 0)
+            rows = pa.RecordBatch.from_arrays(
+                [batch.column("pair_id"), batch.column("media_id"), batch.column("modality"), langs, matched],
+                names=MATCHES.columns).filter(hits)
+            writer.counts["no_vocabulary"] += langs.null_count
+            writer.counts["unmatched"] += batch.num_rows - langs.null_count - rows.num_rows
+            writer.counts["entry_matches"] += len(rows.column("entry_ids").flatten())
+            writer.write(MATCHES, rows.cast(MATCHES.schema))
+            add_counts(counts, rows, task)
+        write_counts(counts, MATCH_COUNTS, writer)
+
+
+def vocabulary_path(fingerprint: str) -> str:
+    return f"_vocabularies/{fingerprint}.parquet"
+
+
+def vocabulary_langs(langs: pa.Array, task: Task) -> pa.Array:
+    """Which vocabulary each text is matched against; null where there is none."""
+    known = pa.array(sorted(task.context["vocabularies"]), pa.string())
+    fallback = pa.scalar(task.settings["fallback"], pa.string())
+    if task.settings["all_languages"]:
+        return pa.array([fallback.as_py()], pa.string()).take(pa.array(np.zeros(len(langs), np.int64)))
+    return pc.if_else(pc.is_in(langs, value_set=known), langs, fallback)
+
+
+@lru_cache(maxsize=512)
+def _matcher(store: Store, fingerprint: str, lang: str, definition: str) -> Matcher:
+    """Built once per worker process."""
+    entries = store.table([vocabulary_path(fingerprint)], _ENTRIES).column("entry")
+    return Matcher(Vocabulary.from_entries(entries.to_pylist(), lang=lang, definition=definition))
+
+
+def _matched(batch: pa.RecordBatch, langs: pa.Array, task: Task) -> pa.Array:
+    """Entry ids of each text, in the order of the texts; null without a vocabulary."""
+    parts: list[pa.Array] = []
+    order: list[np.ndarray[Any, Any]] = []
+    for lang in pc.unique(langs).to_pylist():
+        where = np.flatnonzero(np.asarray(pc.fill_null(pc.equal(langs, lang), False) if lang is not None else pc.is_null(langs)))
+        order.append(where)
+        if lang is None:
+            parts.append(pa.nulls(len(where), pa.list_(pa.int32())))
+            continue
+        facts = task.context["vocabularies"][lang]
+        matcher = _matcher(task.store, facts["fingerprint"], lang, task.settings["definition"])
+        parts.append(matcher.match(batch.column("text").take(pa.array(where))).cast(pa.list_(pa.int32())))
+    if not parts:
+        return pa.nulls(0, pa.list_(pa.int32()))
+    back = np.argsort(np.concatenate(order), kind="stable")
+    return pa.concat_arrays(parts).take(pa.array(back))
+
+
+def add_counts(counts: dict[tuple[str, str], np.ndarray[Any, Any]], rows: pa.RecordBatch, task: Task) -> None:
+    """Adds the texts per entry of some matches to dense arrays per (modality, vocabulary_lang)."""
+    for lang in pc.unique(rows.column("vocabulary_lang")).to_pylist():
+        of_lang = rows.filter(pc.equal(rows.column("vocabulary_lang"), lang))
+        size = task.context["vocabularies"][lang]["entries"]
+        for modality in pc.unique(of_lang.column("modality")).to_pylist():
+            ids = of_lang.filter(pc.equal(of_lang.column("modality"), modality)).column("entry_ids").flatten()
+            total = counts.setdefault((modality, lang), np.zeros(size, np.int64))
+            np.add.at(total, np.asarray(ids), 1)
+
+
+def write_counts(counts: dict[tuple[str, str], np.ndarray[Any, Any]], dataset: Any, writer: UnitWriter) -> None:
+    """Writes the non-zero counts, in a fixed order."""
+    for (modality, lang), total in sorted(counts.items()):
+        ids = np.flatnonzero(total)
+        writer.write(dataset, pa.RecordBatch.from_arrays([
+            pa.repeat(pa.scalar(modality, pa.string()), len(ids)), pa.repeat(pa.scalar(lang, pa.string()), len(ids)),
+            pa.array(ids.astype(np.int32)), pa.array(total[ids])], schema=dataset.schema))

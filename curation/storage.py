@@ -1,0 +1,173 @@
+"""One folder of a run, local or on any object store that fsspec speaks to.
+
+Only two guarantees are asked of it, those that object stores give: a put is seen whole or not at all, and a listing
+after a put shows it. Nothing is ever appended to or renamed across folders.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, BinaryIO
+from uuid import uuid4
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curation.errors import WorkFolderError
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@dataclass(frozen=True)
+class Store:
+    """A root folder; all paths are relative to it with forward slashes. Cheap to pickle."""
+
+    root: str
+
+    @classmethod
+    def at(cls, location: str | Path) -> Store:
+        """A store at a local folder or a URL such as s3://bucket/run."""
+        text = str(location)
+        return cls(text.rstrip("/") if "://" in text else str(Path(text).expanduser().resolve()))
+
+    @property
+    def is_local(self) -> bool:
+        return "://" not in self.root
+
+    @cached_property
+    def _fs(self) -> Any:
+        return fsspec.core.url_to_fs(self.root)[0]
+
+    def __getstate__(self) -> dict[str, str]:
+        return {"root": self.root}
+
+    def url(self, path: str) -> str:
+        """The full name of a file, as DuckDB and users open it."""
+        return f"{self.root}/{path}"
+
+    def read(self, path: str) -> bytes:
+        """All bytes of a small file. Raises FileNotFoundError."""
+        if self.is_local:
+            return Path(self.url(path)).read_bytes()
+        data: bytes = self._fs.cat_file(self.url(path))
+        return data
+
+    def read_json(self, path: str) -> Any:
+        """A small JSON file, or None where there is none."""
+        try:
+            return json.loads(self.read(path))
+        except FileNotFoundError:
+            return None
+
+    def put(self, path: str, data: bytes) -> None:
+        """Writes a small file so that no reader ever sees a part of it; replaces what was there."""
+        if not self.is_local:
+            self._fs.pipe_file(self.url(path), data)
+            return
+        target = Path(self.url(path))
+        scratch = target.with_name(f".{target.name}.{uuid4().hex[:8]}")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with scratch.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            scratch.replace(target)
+        except OSError:
+            scratch.unlink(missing_ok=True)
+            raise
+
+    def put_json(self, path: str, value: Any) -> None:
+        self.put(path, json.dumps(value, ensure_ascii=False, sort_keys=True).encode("utf-8", "surrogatepass"))
+
+    def create(self, path: str, data: bytes) -> bool:
+        """Writes a small file if it is not there yet; whether it did. Exact on local disks, last-writer-wins elsewhere."""
+        if not self.is_local:
+            if self._fs.exists(self.url(path)):
+                return False
+            self._fs.pipe_file(self.url(path), data)
+            return True
+        target = Path(self.url(path))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = target.with_name(f".{target.name}.{uuid4().hex[:8]}")
+        try:
+            scratch.write_bytes(data)
+            os.link(scratch, target)  # fails where the name exists, and the file is whole from its first moment
+        except FileExistsError:
+            return False
+        finally:
+            scratch.unlink(missing_ok=True)
+        return True
+
+    def remove(self, path: str) -> None:
+        """Removes one file; no error where there is none."""
+        try:
+            self._fs.rm_file(self.url(path))
+        except FileNotFoundError:
+            return
+
+    def names(self, folder: str) -> set[str]:
+        """Names of the files and folders directly in a folder; empty where there is none. Hidden files are left out."""
+        try:
+            found = self._fs.ls(self.url(folder), detail=False, refresh=True)
+        except FileNotFoundError:
+            return set()
+        return {name for name in (str(path).rstrip("/").rsplit("/", 1)[-1] for path in found) if name[0] != "."}
+
+    def open_write(self, path: str) -> BinaryIO:
+        """A new file for writing in a stream; readers must not be told of it before it is closed."""
+        if self.is_local:
+            target = Path(self.url(path))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            return target.open("wb")
+        opened: BinaryIO = self._fs.open(self.url(path), "wb")
+        return opened
+
+    def parquet(self, path: str) -> pq.ParquetFile:
+        """An open Parquet file."""
+        if self.is_local:
+            return pq.ParquetFile(self.url(path))
+        return pq.ParquetFile(self._fs.open(self.url(path), "rb"))
+
+    def batches(self, paths: list[str], columns: list[str] | None = None, rows: int = 65_536) -> Iterator[pa.RecordBatch]:
+        """Record batches of some Parquet files, in order, one row group in memory at a time."""
+        for path in paths:
+            with self.parquet(path) as file:
+                yield from file.iter_batches(batch_size=rows, columns=columns, use_threads=False)
+
+    def table(self, paths: list[str], schema: pa.Schema) -> pa.Table:
+        """Some small Parquet files as one table; empty with `schema` where there are none."""
+        return pa.Table.from_batches(list(self.batches(paths, schema.names)), schema=schema)
+
+    def put_table(self, path: str, table: pa.Table) -> None:
+        """A small table as one Parquet file, seen whole or not at all."""
+        sink = io.BytesIO()
+        pq.write_table(table, sink, compression="zstd")
+        self.put(path, sink.getvalue())
+
+
+@contextmanager
+def storage_errors(store: Store) -> Iterator[None]:
+    """Turns the operating system's errors on the work folder into one line that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise WorkFolderError(explain_os_error(error, store.root)) from error
+
+
+def explain_os_error(error: OSError, where: str) -> str:
+    """One line for an error of the operating system: what, where, what to do."""
+    if error.errno in _NO_ROOM:
+        return f"no space left on the disk of {where}: free some and run the same command again; nothing is lost"
+    if isinstance(error, PermissionError):
+        return f"no permission for {error.filename or where}: choose another folder or correct its rights"
+    return f"{where}: {error.strerror or error} ({error.filename or type(error).__name__})"

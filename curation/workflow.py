@@ -1,0 +1,100 @@
+"""What the commands do: a recipe, a work folder, and the stages between them."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from curation.concepts import Vocabulary
+from curation.crawl import expand_inputs
+from curation.errors import RecipeError, WorkFolderError
+from curation.pipeline import STAGES
+from curation.recipe import Recipe
+from curation.runner.engine import SparkEngine, WorkEngine
+from curation.runner.progress import Reporter
+from curation.runner.run import Run, StageOutcome
+from curation.storage import Store, storage_errors
+
+
+def run(recipe: Recipe, store: Store, *, reporter: Reporter, out: Console,
+        until: str | None = None, only: str | None = None) -> list[StageOutcome]:
+    """Brings the stages up to date in order, up to `until`, or `only` one whose inputs are there already."""
+    started = time.monotonic()
+    outcomes: list[StageOutcome] = []
+    scratch = _scratch(store)
+    with storage_errors(store):
+        engine = Run(store, recipe, STAGES, lambda: _spark(recipe, scratch), reporter)
+        with engine.lease():
+            for stage in STAGES:
+                if only is not None and stage.name != only:
+                    continue
+                outcome = engine.execute(stage)
+                outcomes.append(outcome)
+                reporter.say(_line(outcome))
+                if stage.name == until:
+                    break
+    done = sum(outcome.units_done for outcome in outcomes)
+    verdict = f"{done} units done" if done else "nothing to do: everything is up to date"
+    reporter.say(f"{verdict} in {time.monotonic() - started:.1f} s; results in {store.root}")
+    return outcomes
+
+
+def _line(outcome: StageOutcome) -> str:
+    manifest = outcome.manifest
+    stage = next(stage for stage in STAGES if stage.name == manifest.stage)
+    dataset = stage.outputs[0].name
+    rejected = sum(manifest.rejected.values())
+    what = f"{manifest.rows(dataset):,} {dataset}"
+    parts = [f"{manifest.stage:<8}{what:<28}"]
+    if outcome.units_done:
+        parts.append(f"{outcome.units_done} units in {outcome.wall_s:.1f} s")
+        if outcome.units_reused:
+            parts.append(f"{outcome.units_reused} kept")
+    else:
+        parts.append("up to date")
+    if rejected:
+        parts.append(f"{rejected:,} rejected")
+    notes = "".join(f"\n        note: {note}" for note in manifest.context.get("notes", []))
+    return "  ".join(parts) + notes
+
+
+def _scratch(store: Store) -> str:
+    """A local folder for Spark's shuffle files and log, gone with this process unless it was killed."""
+    if store.is_local:
+        base = Path(store.root) / "_spark"
+        try:
+            base.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            raise WorkFolderError(f"{store.root} is a file: give a folder with --work") from None
+        except OSError as error:
+            raise WorkFolderError(f"cannot make the work folder {store.root}: {error.strerror}; choose another") from None
+        return str(base)
+    folder = tempfile.mkdtemp(prefix="curation-spark-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _spark(recipe: Recipe, scratch: str) -> WorkEngine:
+    from curation.session import spark_session
+
+    session = spark_session(recipe.runtime, f"curation {recipe.name}", scratch)
+    return SparkEngine(session, recipe.runtime.shuffle_partitions)
+
+
+def validate(recipe: Recipe) -> list[str]:
+    """Lines that say what the recipe would read. Raises where it could not run."""
+    files = expand_inputs(recipe.inputs)
+    missing = [file.path for file in files if file.missing]
+    if missing and len(missing) == len(files):
+        raise RecipeError(f"none of the {len(files)} input files is there, e.g. {missing[0]}")
+    size = sum(file.size_bytes or 0 for file in files)
+    lines = [f"inputs       {len(files)} files, {size / 1e6:,.1f} MB" + (f", {len(missing)} missing" if missing else "")]
+    for lang, location in sorted(recipe.match.vocabularies.items()):
+        vocabulary = Vocabulary.load(location, lang, definition=recipe.match.definition)
+        lines.append(f"vocabulary   {lang}: {len(vocabulary):,} entries from {location}")
+    return [*lines, "the recipe is valid"]
