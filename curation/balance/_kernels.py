@@ -112,7 +112,7 @@ def _smallest(counts: Floats, entries: int, u: float) -> float:
     first = _bits(lost)
     last = _bits(kept)
     while last - first > 1:  # positive doubles are ordered as their bit patterns
-        middle = (first + last) >> 1
+        middle = first + ((last - first) >> 1)  # the sum would overflow
         if _keeps(counts, entries, u, _double(middle)):
             last = middle
         else:
@@ -143,18 +143,15 @@ def _mix(word: np.uint64) -> np.uint64:
 
 
 @kernel
-def _half(digits: Bytes, start: int) -> tuple[np.uint64, bool]:
-    """16 lower-case hex digits as a number, and whether they are that."""
+def _half(digits: Bytes, start: int) -> tuple[np.uint64, np.bool_]:
+    """16 lower-case hex digits as a number, and whether they are that; without branches, since digits are random."""
     word = np.uint64(0)
-    valid = True
+    valid: np.bool_ = np.bool_(True)
     for place in range(start, start + 16):
-        digit = digits[place]
-        if 48 <= digit <= 57:
-            value = digit - np.uint8(48)
-        else:
-            value = digit - np.uint8(87)
-            valid &= 97 <= digit <= 102
-        word = (word << np.uint64(4)) | np.uint64(value)
+        digit = np.uint64(digits[place])
+        valid &= ((digit >= 48) & (digit <= 57)) | ((digit >= 97) & (digit <= 102))
+        # bit 6 tells a letter from a figure; the low four bits are 0-9 for figures and 1-6 for a-f
+        word = (word << np.uint64(4)) | ((digit & np.uint64(15)) + np.uint64(9) * (digit >> np.uint64(6)))
     return word, valid
 
 

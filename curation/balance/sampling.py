@@ -58,7 +58,7 @@ def pair_ids(media_ids: pa.Array, texts: pa.Array) -> pa.Array:
     words = _strings(texts, "text").cast(pa.large_binary())
     if len(media) != len(words):
         raise BalanceError(f"{len(media)} media ids and {len(words)} texts: give one text per media id")
-    joined = pc.binary_join_element_wise(media, words, b"\x00")
+    joined = pc.binary_join_element_wise(media, words, pa.scalar(b"\x00", pa.large_binary()))
     _, offsets, data = joined.buffers()
     if not len(joined):
         return pa.array([], pa.string())

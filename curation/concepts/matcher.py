@@ -13,7 +13,7 @@ from curation.concepts.aho_corasick import AhoCorasick
 from curation.concepts.vocabulary import Vocabulary
 
 BLOCK_BYTES = 1 << 20
-"""Text that a kernel gets at a time: large enough to forget the per-block work, small enough for memory to stay flat."""
+"""Text that a kernel gets at a time: enough to forget the per-block work, little enough for memory to stay flat."""
 
 Counts = npt.NDArray[np.int64]
 Ids = npt.NDArray[np.int32]

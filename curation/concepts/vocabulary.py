@@ -111,8 +111,7 @@ def _cast(entries: pa.Array | pa.ChunkedArray, name: str) -> pa.Array:
     if entries.null_count:
         raise VocabularyError(f"{name}: {entries.null_count} entries are null: remove them")
     try:
-        cast = entries.cast(pa.string())
+        chunks = entries.chunks if isinstance(entries, pa.ChunkedArray) else [entries]
+        return pa.concat_arrays([pa.array([], pa.string()), *(chunk.cast(pa.string()) for chunk in chunks)])
     except pa.ArrowInvalid as error:
-        raise VocabularyError(f"{name}: entries cannot be read as strings: {error}") from None
-    combined = cast.combine_chunks() if isinstance(cast, pa.ChunkedArray) else cast
-    return combined.chunk(0) if isinstance(combined, pa.ChunkedArray) and combined.num_chunks == 1 else combined
+        raise VocabularyError(f"{name}: entries cannot be held as strings ({error}): split the list") from None

@@ -86,9 +86,16 @@ def _content(location: str, zipped: bool) -> bytes:
         raise VocabularyError(f"no vocabulary at {location}: {_ADVICE}") from None
     except (zlib.error, EOFError, gzip.BadGzipFile) as error:
         raise VocabularyError(f"vocabulary {location} is no whole gzip file ({error}): fetch it again") from None
-    except (OSError, ValueError, ImportError) as error:
+    except _read_errors() as error:
         reason = " ".join(str(error).split())
         raise VocabularyError(f"cannot read the vocabulary {location} ({reason}): {_ADVICE}") from None
+
+
+def _read_errors() -> tuple[type[Exception], ...]:
+    # Asked for only when something has gone wrong: aiohttp (fsspec's http) takes long to import.
+    from aiohttp import ClientError
+
+    return OSError, ValueError, ImportError, ClientError
 
 
 def _from_lines(text: str) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from isal import isal_zlib
 
@@ -25,6 +25,8 @@ HELD_BYTES = 4 << 20
 """A member is handed out when it has been checked; one that inflates to more than this is handed out as it comes."""
 LOOK_BACK_BYTES = 4 << 20
 """How much of a member's compressed bytes is kept to search for the next member behind damage."""
+_InflateError: type[Exception] = isal_zlib.error  # type: ignore[assignment]  # its stub declares an instance
+_JUNK = "bytes that are no gzip member"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +65,11 @@ class PlainPieces:
 
     def __iter__(self) -> Iterator[Piece]:
         window = self._window
-        while window.buffer or window.more():
-            piece = Piece(window.buffer, window.start)
+        filled = bool(window.buffer) or window.more()
+        while filled:
+            yield Piece(window.buffer, window.start)
             window.keep = window.end
-            window.more()
-            yield piece
+            filled = window.more()
 
     def abandon(self) -> None:
         """Nothing to skip: reading costs no more than searching."""
@@ -82,33 +84,43 @@ class GzipPieces:
         self._window = window
         self._log = log
         self._abandoned = False
+        self._damage: tuple[int, str] | None = None  # where and what; reported when it is known where reading goes on
 
     def abandon(self) -> None:
         self._abandoned = True
 
     def __iter__(self) -> Iterator[Piece]:
         window = self._window
-        position, trusted = 0, True
+        position, on_trial = 0, False
         while window.at(position, 1):
             window.keep = position
-            if trusted and window.at(position, 3) != GZIP_MAGIC:
+            if not on_trial and window.at(position, 3) != GZIP_MAGIC:
                 if self._only_zeros(position):
-                    return
-                position, trusted = self._skip(position, "bytes that are no gzip member")
+                    break
+                self._damage = (position, _JUNK)
                 yield Piece(b"", position, gap=True)
+                position, on_trial = self._next_magic(position + 1), True
                 continue
             member = _Member(window, position)
-            self._abandoned = False
-            if trusted or member.is_genuine():
-                yield from self._release(member)
-            if member.finished:
-                position, trusted = member.position, True
-            elif trusted or member.is_genuine():
-                problem = "not read to its end" if self._abandoned else member.problem
-                position, trusted = self._skip(position, problem, silent=self._abandoned)
-                yield Piece(b"", position, gap=True)
-            else:
+            if on_trial and not member.is_genuine():
                 position = self._next_magic(position + 1)
+                continue
+            self._report(f"reading goes on at byte {position}")
+            self._abandoned = False
+            yield from self._release(member)
+            on_trial = not member.finished
+            if on_trial:
+                self._damage = None if self._abandoned else (position, member.problem)
+                yield Piece(b"", position, gap=True)
+            position = self._next_magic(position + 1) if on_trial else member.position
+        if self._damage != (0, _JUNK):  # a file without any member is no archive: that is the caller's to say
+            self._report("nothing readable follows")
+
+    def _report(self, what_follows: str) -> None:
+        if self._damage is not None:
+            offset, problem = self._damage
+            self._log.reject(offset, Reason.BROKEN_GZIP, f"{problem}; {what_follows}")
+            self._damage = None
 
     def _release(self, member: _Member) -> Iterator[Piece]:
         held: list[bytes] = []
@@ -124,25 +136,58 @@ class GzipPieces:
         if member.finished:
             yield Piece(b"".join(held), member.start, starts=starts, ends=True)
 
-    def _skip(self, position: int, problem: str, *, silent: bool = False) -> tuple[int, bool]:
-        """Finds the next member behind damage at `position`; its reading is on trial: magic bytes occur by chance."""
-        following = self._next_magic(position + 1)
-        if not silent:
-            where = "end of file" if following == self._window.end else f"byte {following}"
-            self._log.reject(position, Reason.BROKEN_GZIP, f"{problem}; searched on to {where}")
-        return following, False
-
     def _next_magic(self, position: int) -> int:
+        """Where a member may begin; on trial, as the magic bytes also occur by chance."""
         found = self._window.find(GZIP_MAGIC, max(position, self._window.start))
         return self._window.end if found < 0 else found
 
     def _only_zeros(self, position: int) -> bool:
-        """Whether nothing but zero padding follows (gzip ignores it too)."""
-        while True:
-            rest = self._window.at(position, READ_BYTES)
+        """Whether nothing but zero padding follows, which gzip ignores too."""
+        while rest := self._window.at(position, READ_BYTES):
             if rest.strip(b"\0"):
                 return False
             position += len(rest)
-            if not rest:
-                return True
             self._window.keep = position
+        return True
+
+
+class _Member:
+    """One gzip member while it is being inflated."""
+
+    def __init__(self, window: Window, start: int) -> None:
+        self.start = start
+        self.position = start
+        self.finished = False
+        self.problem = ""
+        self._window = window
+        self._inflater = isal_zlib.decompressobj(31)  # 31: gzip header and trailer, which is checked
+        self._first: bytes | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        if self._first is not None:
+            yield self._first
+        while not self.finished:
+            data = self._step()
+            if data is None:
+                return
+            yield data
+
+    def is_genuine(self) -> bool:
+        """Whether this is a member and not a chance occurrence of the magic bytes; looks at the first step only."""
+        self._first = self._step()
+        return self._first is not None and (self.finished or self._first.startswith(b"WARC/"))
+
+    def _step(self) -> bytes | None:
+        fed = self._window.at(self.position, FEED_BYTES)
+        if not fed:
+            self.problem = "member cut off by the end of the file"
+            return None
+        try:
+            data: bytes = self._inflater.decompress(fed)
+        except _InflateError as error:
+            self.problem = f"broken member: {error}"
+            return None
+        self.position += len(fed) - len(self._inflater.unused_data)
+        self._window.keep = max(self.start, self.position - LOOK_BACK_BYTES)
+        self.finished = self._inflater.eof
+        return data

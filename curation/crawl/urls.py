@@ -13,7 +13,10 @@ _TAIL = r"(?:\?[^\t\r\n#]+)?(?:#[^\t\r\n]+)?"
 _HOST = r"[A-Za-z0-9._~:@%-]+"
 _PATH = r"[^\t\r\n?#;]*"
 _NO_DOTS = r"(?![^?#]*/\.)"
-_ABSOLUTE = re.compile(rf"https?://{_HOST}(?:/{_PATH})?{_TAIL}").fullmatch
+is_plain_http = re.compile(rf"https?://{_HOST}(?:/{_PATH})?{_TAIL}").fullmatch
+"""A match if urljoin returns this absolute URL as it is, for any base that it can parse; else None."""
+
+_BASE = re.compile(rf"(https?:)(//{_HOST})((?:/{_PATH})?){_TAIL}").fullmatch
 _NETWORK = re.compile(rf"//{_HOST}(?:/{_PATH})?{_TAIL}").fullmatch
 _ROOTED = re.compile(rf"{_NO_DOTS}/(?!/){_PATH}{_TAIL}").fullmatch
 _RELATIVE = re.compile(rf"{_NO_DOTS}(?![^?#]*//)[^\x00-\x20/.:?#;][^\t\r\n:?#;]*{_TAIL}").fullmatch
@@ -39,26 +42,37 @@ def media_id(url: str) -> str:
 
 
 class Joiner:
-    """urllib.parse.urljoin(base, url) for many URLs of one page, with the same results and errors."""
+    """urllib.parse.urljoin(base, url) for many URLs of one page, with the same results and errors.
 
-    __slots__ = ("_base", "_folder", "_root", "_scheme", "_valid")
+    `valid`: whether urljoin can parse the base at all.
+    """
+
+    __slots__ = ("_base", "_folder", "_root", "_scheme", "valid")
 
     def __init__(self, base: str) -> None:
         self._base = base
-        self._valid = True
+        self.valid = True
+        simple = _BASE(base)
+        if simple and "//" not in simple[3] and "/." not in simple[3]:
+            self._scheme = simple[1]
+            self._root = self._scheme + simple[2]
+            self._folder = self._root + (simple[3][: simple[3].rfind("/") + 1] or "/")
+            return
         try:
             self._folder = urljoin(base, "x")[:-1]
             self._root = urljoin(base, "/x")[:-2]
             self._scheme = urljoin(base, "//x")[:-3]
         except ValueError:
-            self._valid = False
+            self.valid = False
 
     def join(self, url: str) -> str:
         """The absolute URL that urljoin(base, url) gives. Raises ValueError where urljoin does."""
-        if self._valid:
-            if _ABSOLUTE(url):
+        if self.valid:
+            if is_plain_http(url):
                 return url
             if url[:1] != "/":
+                if url[:5] == "data:" and url[5:6] != "/":  # urljoin would read through megabytes to return it
+                    return url
                 if _RELATIVE(url):
                     return self._folder + url
             elif url[1:2] != "/":

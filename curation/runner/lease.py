@@ -11,7 +11,6 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 from uuid import uuid4
 
 from curation.errors import WorkFolderError
@@ -38,9 +37,14 @@ class Lease:
     def _content(self) -> bytes:
         return json.dumps({"token": self._token, "holder": worker_name(), "beat": self._beats}).encode()
 
-    def _seen(self) -> dict[str, Any] | None:
-        tree = self._store.read_json(_FILE)
-        return tree if isinstance(tree, dict) else None
+    def _seen(self) -> bytes | None:
+        try:
+            return self._store.read(_FILE)
+        except FileNotFoundError:
+            return None
+
+    def _is_mine(self) -> bool:
+        return _field(self._seen(), "token") == self._token
 
     def __enter__(self) -> Lease:
         while not self._store.create(_FILE, self._content()):
@@ -52,6 +56,7 @@ class Lease:
     def _await_death(self) -> None:
         """Returns once the present holder is gone; raises WorkFolderError as soon as it proves alive."""
         first = self._seen()
+        holder = _field(first, "holder")
         deadline = time.monotonic() + self._dead_s
         told = False
         while time.monotonic() < deadline:
@@ -60,10 +65,10 @@ class Lease:
                 return
             if seen != first:
                 raise WorkFolderError(
-                    f"another run ({seen.get('holder')}) is at work in {self._store.root}: wait for it or stop it, "
+                    f"another run ({holder}) is at work in {self._store.root}: wait for it or stop it, "
                     "or choose another --work folder")
             if not told:
-                self._say(f"a run ({first.get('holder')}) left its lease; taking over if it stays silent for {self._dead_s:.0f} s")
+                self._say(f"a run ({holder}) left its lease; taking over if it stays silent for {self._dead_s:.0f} s")
                 told = True
             self._stop.wait(min(0.25, self._beat_s / 4))
         if self._seen() == first:
@@ -72,8 +77,7 @@ class Lease:
     def _beat(self) -> None:
         while not self._stop.wait(self._beat_s):
             try:
-                seen = self._seen()
-                if seen is None or seen.get("token") != self._token:
+                if not self._is_mine():
                     self.lost = f"another run took over {self._store.root}; this one stops"
                     return
                 self._beats += 1
@@ -91,6 +95,13 @@ class Lease:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
-        seen = self._seen()
-        if seen is not None and seen.get("token") == self._token:
+        if self._is_mine():
             self._store.remove(_FILE)
+
+
+def _field(lease: bytes | None, name: str) -> str:
+    """A field of a lease's content; '?' where it is torn, which makes it nobody's."""
+    try:
+        return str(json.loads(lease or b"")[name])
+    except (ValueError, KeyError, TypeError):
+        return "?"

@@ -125,9 +125,9 @@ class Run:
         pending = plan.pending
         inputs = {name: self.catalog.visible(name).version for name in stage.after}
         if plan.is_current and plan.published is not None and not pending:
-            manifest = plan.published
-            if manifest.inputs != inputs:  # the inputs were redone with the same content
-                manifest = replace(manifest, inputs=inputs)
+            # Other inputs or settings may lead to the very same content: only what is told about it changes.
+            manifest = replace(plan.published, inputs=inputs, settings=plan.settings, context=plan.context)
+            if manifest != plan.published:
                 self.catalog.publish(manifest)
             return StageOutcome(manifest, 0, len(plan.units), time.monotonic() - started)
         self.store.put_json(f"_runs/{stage.name}/{plan.version}/plan.json", [
@@ -195,6 +195,7 @@ class Run:
         counts.update({f"rows:{dataset.name}": manifest.rows(dataset.name) for dataset in stage.outputs})
         for name in stage.after:
             source = self.catalog.visible(name)
+            counts.update({f"{name}.{count}": n for count, n in source.counts.items()})
             datasets = {dataset for report in source.reports.values() for dataset in report.files}
             counts.update({f"in:{dataset}": source.rows(dataset) for dataset in datasets})
         for law in stage.laws:

@@ -21,7 +21,7 @@ class Law:
     """A conservation law: the sum of the counts on the left equals the sum on the right.
 
     Names are counts of the unit reports, `rows:DATASET` (committed rows written), `in:DATASET` (committed rows of an
-    input), `rejected:REASON`; a trailing * takes all that begin so.
+    input), `STAGE.COUNT` (a count of a stage before), `rejected:REASON`; a trailing * takes all that begin so.
     """
 
     left: tuple[str, ...]

@@ -14,7 +14,7 @@ from curation.recipe import Recipe
 from curation.runner.stage import Law, Planning, Task, UnitStage
 from curation.runner.units import Unit, UnitWriter
 from curation.schemas import DRAWS, ENTRY_COUNTS, KEPT_COUNTS, KEPT_PAIRS, MATCHES, PAIRS
-from curation.stages.buckets import BATCH_ROWS, Followers, aligned
+from curation.stages.buckets import BATCH_ROWS, Followers, aligned, conformed
 from curation.stages.count import Counts
 from curation.stages.draw import flat_entries, row_mask, task_counts
 from curation.stages.match import write_counts
@@ -66,8 +66,7 @@ class Balance(UnitStage):
             described = pairs.take(positions)
             source = {name: described.column(name) for name in columns}
             source.update({name: chosen.column(name) for name in chosen.schema.names})
-            writer.write(KEPT_PAIRS, pa.RecordBatch.from_arrays(
-                [source[name] for name in KEPT_PAIRS.columns], schema=KEPT_PAIRS.schema))
+            writer.write(KEPT_PAIRS, conformed(source, KEPT_PAIRS.schema))
         kept.expect_end()
         write_counts(kept_counts, KEPT_COUNTS, writer)
 

@@ -36,6 +36,11 @@ def bucket_numbers(media_ids: pa.Array, buckets: int) -> pa.Array:
     return pa.array((numbers % buckets).astype(np.int32))
 
 
+def conformed(columns: dict[str, pa.Array], schema: pa.Schema) -> pa.RecordBatch:
+    """Columns as a batch of a dataset; what Parquet gives back names the items of lists differently."""
+    return pa.RecordBatch.from_arrays([columns[field.name].cast(field.type) for field in schema], schema=schema)
+
+
 def aligned(store: Store, left: list[str], right: list[str], columns: tuple[list[str], list[str]],
             rows: int = BATCH_ROWS) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
     """Batches of two datasets that hold the same rows in the same order, cut at the same places."""

@@ -13,7 +13,7 @@ from curation.recipe import Recipe
 from curation.runner.stage import Law, Manifest, Planning, Task, UnitStage
 from curation.runner.units import Unit, UnitWriter
 from curation.schemas import ENTRY_COUNTS, MATCH_COUNTS
-from curation.stages.match import vocabulary_path
+from curation.stages.match import vocabulary_entries
 from curation.storage import Store
 
 Counts = dict[tuple[str, str], np.ndarray[Any, Any]]  # (modality, vocabulary_lang) -> int64 texts per entry
@@ -46,8 +46,7 @@ class Count(UnitStage):
         lang = unit.inputs["lang"]
         facts = task.context["vocabularies"][lang]
         totals = sum_counts(task.store, unit.inputs["match_counts"], {lang: facts["entries"]})
-        entries = task.store.table(
-            [vocabulary_path(facts["fingerprint"])], pa.schema([("entry", pa.string())])).column("entry").combine_chunks()
+        entries = vocabulary_entries(task.store, facts["fingerprint"])
         for (modality, _), total in sorted(totals.items()):
             ids = np.flatnonzero(total)
             writer.counts["entry_matches"] += int(total.sum())

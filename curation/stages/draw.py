@@ -115,7 +115,7 @@ def _draws(batch: pa.RecordBatch, counts: Counts, settings: dict[str, Any]) -> p
     picked = np.ones(batch.num_rows, bool)
     if settings["texts_per_media"] == "one":
         order = hashes(batch.column("pair_id"), settings["seed"], SALTS["pick"])
-        picked = pick_one(media_starts(batch.column("media_id")), order)
+        picked = pick_one(batch.column("media_id"), order, batch.column("pair_id"))
     columns = [batch.column(name) for name in ("pair_id", "media_id", "modality", "vocabulary_lang")]
     critical = np.where(picked, critical, np.inf)
     return pa.RecordBatch.from_arrays([*columns, pa.array(picked), pa.array(critical)], schema=DRAWS.schema)

@@ -83,10 +83,15 @@ def vocabulary_langs(langs: pa.Array, task: Task) -> pa.Array:
     return pc.if_else(pc.is_in(langs, value_set=known), langs, fallback)
 
 
+def vocabulary_entries(store: Store, fingerprint: str) -> pa.Array:
+    """The entries of a vocabulary that a run has brought into its work folder."""
+    return store.table([vocabulary_path(fingerprint)], _ENTRIES).column("entry").combine_chunks()
+
+
 @lru_cache(maxsize=512)
 def _matcher(store: Store, fingerprint: str, lang: str, definition: str) -> Matcher:
     """Built once per worker process."""
-    entries = store.table([vocabulary_path(fingerprint)], _ENTRIES).column("entry")
+    entries = vocabulary_entries(store, fingerprint)
     return Matcher(Vocabulary.from_entries(entries.to_pylist(), lang=lang, definition=definition))
 
 

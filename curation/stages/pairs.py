@@ -87,7 +87,7 @@ def _prepare(batch: pa.RecordBatch, settings: PairsSection) -> Iterator[pa.Recor
         **columns,
         "media_bucket": bucket_numbers(batch.column("media_id"), settings.media_buckets),
         "pair_id": pair_ids(batch.column("media_id"), text),
-        "robots": pc.binary_join(batch.column("robots"), ","),
+        "robots": pc.binary_join(batch.column("robots").cast(pa.list_(pa.string())), ","),
         "text": text,
         "lang": nothing,
         "lang_score": pa.nulls(batch.num_rows, pa.float32()),

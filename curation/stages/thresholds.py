@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation.balance import CriticalHistogram, Thresholds, thresholds_for, thresholds_for_target
+from curation.balance import TOLERANCE, CriticalHistogram, Thresholds, thresholds_for, thresholds_for_target
 from curation.errors import BalanceError
 from curation.recipe import Balance, Target
 from curation.runner.stage import Planning
@@ -55,7 +55,8 @@ def solve(planning: Planning, section: Balance) -> Solved:
     else:
         for modality, of_lang in by_modality.items():
             _solve_modality(planning, section, modality, of_lang, solved)
-    _warn_idle(by_modality, solved)
+    _note_missed(solved)
+    _note_idle(by_modality, solved)
     return solved
 
 
@@ -186,7 +187,16 @@ class SizeCounter:
         return first
 
 
-def _warn_idle(by_modality: dict[str, dict[str, np.ndarray[Any, Any]]], solved: Solved) -> None:
+def _note_missed(solved: Solved) -> None:
+    for scope, report in solved.target.items():
+        wanted, expected = report["wanted_before_losses"], report["expected"]
+        if abs(expected - wanted) > TOLERANCE * wanted:
+            solved.notes.append(
+                f"{wanted:,} {report['unit']} ({scope}) cannot be reached: the nearest sizes are "
+                f"{report['reachable_below']:,} and {report['reachable_above']:,}; {expected:,} are kept")
+
+
+def _note_idle(by_modality: dict[str, dict[str, np.ndarray[Any, Any]]], solved: Solved) -> None:
     for modality, of_lang in by_modality.items():
         head = sum(int((array > solved.thresholds[modality][lang]).sum()) for lang, array in of_lang.items())
         if head == 0:

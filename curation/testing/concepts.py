@@ -48,12 +48,12 @@ _HEADS = {
 
 
 def starter_folder() -> Path:
-    """The folder of the starter vocabularies: metadata/demo of a checkout, or the copy inside the wheel.
+    """The folder of the starter vocabularies: the copy inside an installed package, or metadata/demo of a checkout.
 
     Raises VocabularyError where neither exists.
     """
     package = Path(__file__).resolve().parents[1]
-    for folder in (package.parent / "metadata" / "demo", package / "_data" / "metadata" / "demo"):
+    for folder in (package / "_data" / "metadata" / "demo", package.parent / "metadata" / "demo"):
         if folder.is_dir():
             return folder
     raise VocabularyError(f"no starter vocabularies beside {package}: install the package again")

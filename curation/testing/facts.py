@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
@@ -29,7 +29,7 @@ class Picture:
 
 
 def picture_of(url: str) -> Picture | None:
-    """The picture behind an image URL, whatever its host and query; None for logos, spacers, avatars and foreign URLs."""
+    """The picture behind an image URL, whatever its host and query; None for logos, spacers, avatars and others."""
     found = _PICTURE_PATH.search(urlsplit(url).path)
     if found is None:
         return None
@@ -39,11 +39,13 @@ def picture_of(url: str) -> Picture | None:
 
 @dataclass(frozen=True)
 class ImageFact:
-    """One <img>. `url` is absolute, None where src is no http(s) URL; texts are as HTML decodes them, None where absent.
+    """One <img>. `url` is absolute, None where src is no http(s) URL; texts as HTML decodes them, None where absent.
 
-    kind: caption, label, unknown (holds no entry on purpose), file-name, generic, url, contact, empty, missing,
-    title-only, lazy (src is an inline placeholder), inline, teaser, world (one picture in several languages), spacer,
-    logo, pixel, avatar. form: how the markup holds it.
+    kind: caption, recased (Every Word Like This), label, unknown (holds no entry on purpose), file-name, generic, url,
+    contact, empty, missing, title-only, lazy (src is an inline placeholder, real_src the image), inline, teaser (the
+    same on all pages of its host), world (one picture under several languages), spacer, logo, pixel, avatar.
+    form: how the markup holds it (plain, figure, link, picture, srcset, lazy, noscript). concepts: the entries its
+    texts were made from. data_title: attribute data-image-title, which no WAT holds.
     """
 
     kind: str
@@ -55,6 +57,7 @@ class ImageFact:
     concepts: tuple[str, ...] = ()
     form: str = "plain"
     real_src: str | None = None
+    data_title: str | None = None
 
     @property
     def texts(self) -> tuple[tuple[str, str], ...]:
@@ -137,7 +140,6 @@ class Web:
     wats: tuple[Path, ...]
     pages: tuple[PageFact, ...]
     damage: Damage | None = None
-    responses: int = field(default=0)
 
     @property
     def images(self) -> Iterator[tuple[PageFact, ImageFact]]:

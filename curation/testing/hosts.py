@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# name, language, kind, charset and where it is declared, licence; - is none. The more rows of a language, the more pages.
+# Name, language, kind, charset and where it is declared, licence (- is none).
 _TABLE = """
 gardenpaths.example           en blog   utf-8:header        by
 photos.example.org            en stock  utf-8:header        by

@@ -1,6 +1,6 @@
 """What a text is: its language, and whether it describes anything."""
 
 from curation.text.language import LanguageIdentifier
-from curation.text.rules import DROP_RULES, apply_rules
+from curation.text.rules import DROP_RULES, apply_rules, drop_rules, redact
 
-__all__ = ["DROP_RULES", "LanguageIdentifier", "apply_rules"]
+__all__ = ["DROP_RULES", "LanguageIdentifier", "apply_rules", "drop_rules", "redact"]

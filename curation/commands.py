@@ -1,0 +1,66 @@
+"""What the commands that only look do: `plan`, `describe`, `why`, `explain`. None of them changes a work folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from curation.errors import CurationError
+from curation.inspect.describe import describe as described
+from curation.inspect.describe import describe_lines, overview_lines, schema_reference
+from curation.inspect.difference import explain_difference
+from curation.inspect.estimate import forecast
+from curation.inspect.explain import explain as explained
+from curation.inspect.explain_text import difference_lines, explain_lines
+from curation.inspect.plan_text import plan_lines
+from curation.inspect.why import why as looked_up
+from curation.inspect.why_text import why_lines
+from curation.pipeline import STAGES
+from curation.recipe import Recipe
+from curation.runner.catalog import Catalog
+from curation.storage import Store, storage_errors
+
+
+def plan(recipe: Recipe, work: str, out: Console) -> None:
+    """What `run` would do now, and why. Starts nothing."""
+    store = Store.at(work)
+    with storage_errors(store):
+        _print(out, plan_lines(forecast(store, recipe, STAGES)))
+
+
+def describe(dataset: str | None, work: str | None, out: Console, *, markdown: bool = False) -> None:
+    """A dataset's columns and, with a work folder, what lies in it; without a name all datasets in short."""
+    if markdown:
+        _print(out, schema_reference().splitlines())
+    elif dataset is None:
+        _print(out, overview_lines())
+    else:
+        _print(out, describe_lines(described(dataset, None if work is None else _catalog(work))))
+
+
+def why(id: str, work: str, out: Console) -> None:
+    """Why a media or a pair is in the selection or not."""
+    with storage_errors(Store.at(work)):
+        _print(out, why_lines(looked_up(_catalog(work), id)))
+
+
+def explain(concept: str, folders: Sequence[str], out: Console) -> None:
+    """One entry's way through a run, or the difference between two. Raises CurationError unless there are 1 or 2."""
+    if not 1 <= len(folders) <= 2:
+        raise CurationError("explain takes one work folder (its story) or two (their difference)")
+    catalogs = [_catalog(folder) for folder in folders]
+    with storage_errors(catalogs[0].store):
+        if len(catalogs) == 2:
+            _print(out, difference_lines(explain_difference(catalogs[0], catalogs[1], concept)))
+        else:
+            _print(out, explain_lines(explained(catalogs[0], concept)))
+
+
+def _catalog(work: str) -> Catalog:
+    return Catalog(Store.at(work), STAGES)
+
+
+def _print(out: Console, lines: Sequence[str]) -> None:
+    for line in lines:
+        out.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,351 @@
+"""The data card as Markdown (GitHub's dialect: tables)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from curation.inspect.card_words import (
+    Row,
+    count,
+    escaped,
+    name_of,
+    ratio,
+    reason_words,
+    share,
+    target_words,
+    threshold_words,
+)
+from curation.inspect.wording import duration, number, size
+
+LISTED = 30  # languages in a table; card.json has all
+_FACET_TITLES = {
+    "lang": "language of the text",
+    "modality": "modality",
+    "text_source": "text source",
+    "page_host": "page host",
+    "snapshot": "snapshot",
+}
+_FACET_REMARKS = {
+    "lang": "As identified by fastText lid.176, pair by pair; candidates have no language yet.",
+    "text_source": "A pair that several fields said counts for each of them.",
+    "page_host": "A pair found on several pages counts for the first of them.",
+}
+_EMPTY_VALUES = {"lang": "(unknown)", "page_host": "(no page)"}
+
+
+def card_markdown(card: Row) -> str:
+    """The card of `build_card` as Markdown; texts from the crawl and the vocabulary are escaped."""
+    sections = (
+        _head,
+        _funnel,
+        _rejections,
+        _matching,
+        _thresholds,
+        _balance,
+        _sizes,
+        _top_entries,
+        _breakdowns,
+        _published,
+        _notes,
+        _versions,
+        _run,
+    )
+    return "\n\n".join(part for section in sections for part in section(card)) + "\n"
+
+
+def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table; titles that begin with < are of left-aligned columns."""
+    names = [title.removeprefix("<") for title in titles]
+    rule = [":--" if title.startswith("<") else "--:" for title in titles]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (names, rule, *rows))
+
+
+def _listed(rows: Sequence[Row], key: Callable[[Row], int]) -> tuple[list[Row], list[str]]:
+    """The largest rows, in their own order, and a line that says what is not shown."""
+    largest = sorted(range(len(rows)), key=lambda place: (-key(rows[place]), place))[:LISTED]
+    hidden = len(rows) - len(largest)
+    return [rows[place] for place in sorted(largest)], [f"{hidden:,} smaller ones are in card.json."] if hidden else []
+
+
+def _head(card: Row) -> list[str]:
+    recipe, funnel, matching = card["recipe"], {step["step"]: step for step in card["funnel"]}, card["matching"]
+    kept, pairs = funnel["kept_pairs"], funnel["pairs"]
+    seed = f"seed {recipe['seed']}"
+    if recipe["texts_per_media"] == "one":
+        seed += ", one text per media"
+    return [
+        f"# Data card: {escaped(recipe['name'])}",
+        f"{count(kept['rows'])} pairs of {count(kept['media'])} media, selected from {count(pairs['rows'])} pairs, "
+        f"of which {share(matching['matched_share'])} match the vocabulary.",
+        f"Recipe `{recipe['hash']}`, {seed}, matching definition {recipe['definition']}, extraction variant "
+        f"{recipe['variant']}.",
+    ]
+
+
+def _funnel(card: Row) -> list[str]:
+    inputs, rows = card["inputs"], []
+    before: int | None = None
+    for step in card["funnel"]:
+        rows.append([step["step"], count(step["rows"]), count(step["media"]), share(ratio(step["rows"], before)), ""])
+        rows += [
+            ["", "", "", share(ratio(lost, before)), f"−{count(lost)} {escaped(reason_words(name))}"]
+            for name, lost in step["left_out"].items()
+        ]
+        before = step["rows"]
+    kinds = " and ".join(
+        f"{count(kind['files'])} {kind['kind']} ({size(kind['size_bytes'])})" for kind in inputs["by_kind"]
+    )
+    return [
+        "## From files to kept pairs",
+        f"Read: {kinds or 'nothing'}; {count(inputs['missing'])} missing. Shares are of the step before; "
+        "each step and what was left out before it add up to the step before.",
+        _table(["<step", "rows", "media", "share", "<left out"], rows),
+    ]
+
+
+def _rejections(card: Row) -> list[str]:
+    rows = [[row["stage"], escaped(row["reason"]), count(row["rejected"])] for row in card["rejections"]]
+    if not rows:
+        return ["## Rejections", "None."]
+    return [
+        "## Rejections",
+        "One row each in the dataset `rejections`, with file and offset.",
+        _table(["<stage", "<reason", "number"], rows),
+    ]
+
+
+def _matching(card: Row) -> list[str]:
+    matching = card["matching"]
+    shown, more = _listed(matching["vocabularies"], lambda row: row["entries"])
+    rows = [
+        [
+            escaped(row["lang"]),
+            count(row["entries"]),
+            count(row["never_matched"]),
+            share(row["never_matched_share"]),
+            count(row["duplicates_dropped"]),
+        ]
+        for row in shown
+    ]
+    return [
+        "## Matching",
+        f"{count(matching['matched_pairs'])} of {count(matching['pairs'])} pairs ({share(matching['matched_share'])}) "
+        f"hold at least one entry; {count(matching['matches_per_text'])} entries per matched text, "
+        f"{count(matching['entry_matches'])} matches in all. A match is one entry in one text.",
+        _table(["<vocabulary", "entries", "never matched", "share", "repeated entries dropped"], rows),
+        *more,
+    ]
+
+
+def _thresholds(card: Row) -> list[str]:
+    thresholds = card["thresholds"]
+    lines = [f"- {row['modality']}: {threshold_words(card, row['modality'])}." for row in thresholds["modalities"]]
+    lines += [f"- Target: {target_words(target)}." for target in thresholds["targets"]]
+    if thresholds["pool_modalities"]:
+        lines.append("- Counts of all modalities are pooled: an entry's texts in one thin it in all.")
+    return ["## Thresholds", "\n".join(lines)] if lines else ["## Thresholds", "None: nothing matched."]
+
+
+def _balance(card: Row) -> list[str]:
+    shown, more = _listed(card["balance"], lambda row: row["matched_pairs"])
+    rows = [
+        [
+            row["modality"],
+            escaped(row["lang"]),
+            count(row["t"]),
+            count(row["entries_above_t"]),
+            share(row["entries_above_t_share"]),
+            share(row["above_t_share_before"]),
+            share(row["above_t_share_after"]),
+            share(row["tail_share_before"]),
+            share(row["tail_share_after"]),
+            count(row["matches_per_text"]),
+            count(row["matched_pairs"]),
+            count(row["kept_pairs"]),
+            share(row["kept_share"]),
+            count(row["kept_media"]),
+        ]
+        for row in shown
+    ]
+    return [
+        "## Head and tail",
+        "The head are the entries with more than t texts in the pool, the tail those with fewer than t; what is "
+        "neither has exactly t. Shares of head and tail are of all matches, before and after balancing; the share of "
+        "entries is of the vocabulary.",
+        _table(
+            [
+                "<modality",
+                "<lang",
+                "t",
+                "entries above t",
+                "share",
+                "head before",
+                "head after",
+                "tail before",
+                "tail after",
+                "matches per text",
+                "matched pairs",
+                "kept pairs",
+                "share",
+                "kept media",
+            ],
+            rows,
+        ),
+        *more,
+    ]
+
+
+def _sizes(card: Row) -> list[str]:
+    by_language: dict[tuple[str, str], list[Row]] = {}
+    for row in card["sizes"]["by_language"]:
+        by_language.setdefault((row["modality"], row["lang"]), []).append(row)
+    ladders = [
+        {"key": key, "rows": rows, "pairs": max(row["pairs"] for row in rows)} for key, rows in by_language.items()
+    ]
+    shown, more = _listed(ladders, lambda ladder: ladder["pairs"])
+    rows = [
+        [ladder["key"][0], escaped(ladder["key"][1]), _steps(ladder["rows"], "pairs"), _steps(ladder["rows"], "media")]
+        for ladder in shown
+    ]
+    parts = [
+        "## Sizes at other thresholds",
+        "Read off the histogram of critical thresholds, without drawing again: exact at the present t (bold), "
+        "within a bin of 1.6% of t elsewhere.",
+        _table(["<modality", "<lang", "<kept pairs at t", "<kept media at t"], rows),
+        *more,
+    ]
+    whole = card["sizes"]["whole"]
+    if whole:
+        pivot = whole[0]["lang"]
+        parts += [
+            f"All languages together, where {escaped(pivot)} is given t and the others follow its tail share:",
+            _table(
+                ["<modality", f"t of {escaped(pivot)}", "tail share", "kept pairs"],
+                [
+                    [row["modality"], count(row["t"]), share(row["tail_share"]), _bold(count(row["pairs"]), row)]
+                    for row in whole
+                ],
+            ),
+        ]
+    return parts
+
+
+def _steps(rows: list[Row], unit: str) -> str:
+    return ", ".join(_bold(f"{number(row['t'])}: {count(row[unit])}", row) for row in rows)
+
+
+def _bold(text: str, row: Row) -> str:
+    return f"**{text}**" if row["factor"] == 1 else text
+
+
+def _top_entries(card: Row) -> list[str]:
+    rows = [
+        [
+            row["modality"],
+            count(row["rank_before"]),
+            escaped(row["entry"]).strip() or "(blank)",
+            escaped(row["lang"]),
+            count(row["t"]),
+            count(row["before"]),
+            count(row["after"]),
+            share(ratio(row["after"], row["before"])),
+            count(row["rank_after"]),
+        ]
+        for row in card["top_entries"]
+    ]
+    return [
+        "## Most frequent entries",
+        "Texts per entry before and after balancing. More than t stay where the texts also hold rarer entries.",
+        _table(["<modality", "rank", "<entry", "<lang", "t", "before", "after", "kept", "rank after"], rows),
+    ]
+
+
+def _breakdowns(card: Row) -> list[str]:
+    parts = []
+    for facet, found in card["breakdowns"].items():
+        values = found["values"]
+        shown, more = _listed(values, lambda row: row["pairs"])
+        rows = [[name_of(row["value"]) or _EMPTY_VALUES.get(facet, "(none)"), *_steps_of(row)] for row in shown]
+        if found["others"]:
+            rows.append([f"{found['others']['values']:,} others", *_steps_of(found["others"])])
+        parts += [
+            f"## By {_FACET_TITLES[facet]}",
+            *([_FACET_REMARKS[facet]] if facet in _FACET_REMARKS else []),
+            _table(
+                [f"<{_FACET_TITLES[facet]}", "candidates", "pairs", "matched", "share", "kept", "share of matched"],
+                rows,
+            ),
+            *more,
+        ]
+    return parts
+
+
+def _steps_of(row: Row) -> list[str]:
+    return [
+        count(row["candidates"]),
+        count(row["pairs"]),
+        count(row["matched"]),
+        share(ratio(row["matched"], row["pairs"])),
+        count(row["kept"]),
+        share(ratio(row["kept"], row["matched"])),
+    ]
+
+
+def _published(card: Row) -> list[str]:
+    rows = [
+        [
+            row["figure"],
+            *(share(value) if row["kind"] == "share" else count(value) for value in (row["ours"], row["published"])),
+        ]
+        for row in card["published"]
+    ]
+    sources = sorted({row["source"] for row in card["published"]})
+    return [
+        "## Beside MetaCLIP",
+        "English images of this run beside published figures, which come from another pool and another vocabulary "
+        f"({'; '.join(map(escaped, sources))}).",
+        _table(["<figure", "this run", "published"], rows),
+    ]
+
+
+def _notes(card: Row) -> list[str]:
+    return ["## Notes", "\n".join(f"- {escaped(note)}" for note in card["notes"])] if card["notes"] else []
+
+
+def _versions(card: Row) -> list[str]:
+    versions = dict(card["versions"])
+    datasets = versions.pop("datasets")
+    software = ", ".join(f"{name} {found or 'unknown'}" for name, found in versions.items())
+    rows = [[f"`{name}`", f"`{facts['version']}`", str(facts["schema"])] for name, facts in datasets.items()]
+    vocabularies = [
+        [escaped(row["lang"]), f"`{row['fingerprint']}`", escaped(row["location"])]
+        for row in card["matching"]["vocabularies"]
+    ]
+    return [
+        "## Versions",
+        f"{software}.",
+        _table(["<dataset", "<version", "schema"], rows),
+        _table(["<vocabulary", "<fingerprint", "<read from"], vocabularies),
+    ]
+
+
+def _run(card: Row) -> list[str]:
+    run = card["run"]
+    stages = [
+        [
+            row["stage"],
+            count(row["units"]),
+            duration(row["wall_s"]),
+            duration(row["cpu_s"]),
+            escaped(row["finished_at"]),
+        ]
+        for row in run["stages"]
+    ]
+    datasets = [[f"`{row['dataset']}`", count(row["rows"]), size(row["size_bytes"])] for row in run["datasets"]]
+    return [
+        "## This run",
+        f"Work folder: {escaped(run['work'])}. Wall time is of the run that published the stage, "
+        "CPU time of all its units.",
+        _table(["<stage", "units", "wall time", "CPU time", "<finished"], stages),
+        _table(["<dataset", "rows", "size"], datasets),
+    ]

@@ -1,0 +1,100 @@
+"""How the data card puts its numbers, reasons and foreign texts into words, in Markdown and in the terminal."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Any
+
+from curation.inspect.wording import number
+
+Row = dict[str, Any]
+
+NOTHING = "–"
+_BIDI = dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A)), None)  # they would turn around what follows
+_MARKS = re.compile(r"([\\`*_{}\[\]#|~$])")
+_NAME = re.compile(r"[\w.-]+")
+
+LEFT_OUT = {
+    "duplicates": "same media and text seen before",
+    "placeholder_texts": "texts of placeholder media",
+    "rejected_texts": "lost with a rejected row",
+    "no_vocabulary": "no vocabulary for their language",
+    "unmatched": "no entry of the vocabulary in the text",
+    "not_picked": "another text of the media was picked",
+    "not_drawn": "thinned: not drawn at t",
+    "skipped:empty_text": "empty texts",
+    "skipped:bad_url": "URLs that cannot be resolved",
+    "skipped:not_http": "URLs that are not http(s)",
+    "filtered:language": "languages the recipe does not keep",
+}
+"""What a count of the funnel means, in words."""
+
+
+def plain(text: str | None) -> str:
+    """The text on one line: no controls, no line breaks, nothing that turns the writing direction of what follows."""
+    if not text:
+        return ""
+    shown = text.translate(_BIDI)
+    return "".join(" " if unicodedata.category(char) in ("Cc", "Zl", "Zp", "Cs") else char for char in shown)
+
+
+def escaped(text: str | None) -> str:
+    """The text as it is, in a Markdown table cell: no markup, no HTML, no end of cell."""
+    return _MARKS.sub(r"\\\1", plain(text)).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def name_of(text: str | None) -> str:
+    """A name from the crawl as code, so that no host becomes a link; escaped where it is no name."""
+    return f"`{text}`" if text and _NAME.fullmatch(text) else escaped(text)
+
+
+def share(value: float | None) -> str:
+    """0.0653 as 6.5%; what is not nothing or all never reads so."""
+    if value is None:
+        return NOTHING
+    if 0 < value < 0.0005:
+        return "<0.1%"
+    if 0.9995 <= value < 1:
+        return ">99.9%"
+    return f"{100 * value:.1f}%"
+
+
+def count(value: float | None) -> str:
+    return NOTHING if value is None else number(value)
+
+
+def ratio(part: float | None, whole: float | None) -> float | None:
+    return part / whole if part is not None and whole else None
+
+
+def threshold_words(card: Row, modality: str) -> str:
+    """How the thresholds of a modality came about, in words."""
+    thresholds = card["thresholds"]
+    how = next(row for row in thresholds["modalities"] if row["modality"] == modality)
+    tail, pivot = share(how["tail_share"]), thresholds["pivot"]
+    if how["how"] == "given":
+        return f"t = {number(how['given_t'])} given for {pivot}; other languages follow its tail share of {tail}"
+    if how["how"] == "target":
+        return f"solved for the target below, at a tail share of {tail}"
+    return f"from a tail share of {tail} in every language"
+
+
+def target_words(target: Row) -> str:
+    """A target, and what became of it, in words."""
+    of = "" if target["modality"] == "all" else f"{target['modality']} "
+    wanted = f"{count(target['wanted'])} {of}{target['unit']} wanted"
+    if target.get("survival", 1) != 1:
+        wanted += f" after losses ({count(target['wanted_before_losses'])} before, {share(target['survival'])} survive)"
+    kept = f"{wanted}, {count(target['kept'])} kept"
+    low, high = target.get("reachable_below"), target.get("reachable_above")
+    if target["kept"] == target["wanted_before_losses"] or low is None or high is None or low == high:
+        return kept
+    return f"{kept}; nearest reachable sizes: {count(low)} and {count(high)}"
+
+
+def reason_words(name: str) -> str:
+    """A count of the funnel in words, with its name."""
+    if name in LEFT_OUT:
+        return f"{LEFT_OUT[name]} ({name})"
+    return f"by the rule {name.removeprefix('filtered:')}" if name.startswith("filtered:") else name

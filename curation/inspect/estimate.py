@@ -1,0 +1,240 @@
+"""What a run would do now, and why: units per stage, the reason for each, and estimates of rows, bytes and time.
+
+Nothing is started and nothing is written: stages are planned on a store that forgets what it is told to write, and an
+engine that is asked for work ends the planning of that stage.
+
+A stage whose inputs are up to date is planned exactly. One behind it can only be bounded: it redoes what its changed
+inputs touch, at most everything. How many rows, bytes and seconds that is: see `curation.inspect.rates`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NoReturn
+
+import pyarrow as pa
+
+from curation.errors import CurationError
+from curation.inspect.rates import START_S, RateBook
+from curation.inspect.wording import changed_settings, changed_thresholds, changed_vocabularies, how_many
+from curation.recipe import Recipe, Target
+from curation.runner.catalog import Catalog
+from curation.runner.progress import Silent
+from curation.runner.run import Run, StagePlan
+from curation.runner.stage import Manifest, Stage
+from curation.storage import Store
+
+_NAMED = 3  # archives that a reason names
+
+
+@dataclass(frozen=True)
+class StageForecast:
+    """What one stage would do. `to_do` is the most it can be where `exact` is false; no `reasons`: nothing to do.
+
+    rows, size_bytes: what would be written into its datasets (rows of the first). core_s: seconds of one core. None:
+    not known. basis: where these estimates come from.
+    """
+
+    stage: str
+    about: str
+    units: int
+    to_do: int
+    exact: bool
+    reasons: list[str]
+    rows: int | None = None
+    size_bytes: int | None = None
+    core_s: float | None = None
+    basis: str = ""
+
+    @property
+    def is_current(self) -> bool:
+        return not self.reasons
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """All stages in order. cores: of this machine as the recipe uses it, None on a cluster. wall_s: on those cores."""
+
+    stages: list[StageForecast]
+    cores: int | None
+    wall_s: float | None
+
+    @property
+    def is_current(self) -> bool:
+        return all(stage.is_current for stage in self.stages)
+
+
+def forecast(store: Store, recipe: Recipe, stages: tuple[Stage, ...]) -> Forecast:
+    """What `curation run` would do with this recipe in this folder, which need not exist yet.
+
+    Raises RecipeError, InputError, VocabularyError or BalanceError where the run would, as far as planning finds out.
+    """
+    run = Run(_Forgetful(store.root), recipe, stages, _no_engine, Silent())
+    planner = _Planner(run)
+    found = [planner.stage(stage) for stage in stages]
+    cores = usable_cores(recipe.runtime.master)
+    return Forecast(found, cores, _wall_s(found, cores))
+
+
+def usable_cores(master: str | None) -> int | None:
+    """Cores that a Spark master local, local[N] or local[*] uses; None where it is a cluster."""
+    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if master is None:
+        return here
+    if master == "local":
+        return 1
+    if not master.startswith("local["):
+        return None
+    cores = master.removeprefix("local[").removesuffix("]").split(",")[0]
+    return int(cores) if cores.isdecimal() else here
+
+
+class _EngineNeededError(CurationError):
+    """A stage's plan asked for distributed work."""
+
+
+def _no_engine() -> NoReturn:
+    raise _EngineNeededError("planning starts no engine")
+
+
+@dataclass(frozen=True)
+class _Forgetful(Store):
+    """Reads a work folder and writes nothing: what planning would store, the run plans again."""
+
+    def put(self, path: str, data: bytes) -> None:
+        return
+
+    def put_table(self, path: str, table: pa.Table) -> None:
+        return
+
+    def create(self, path: str, data: bytes) -> NoReturn:
+        raise TypeError("planning takes no lease")
+
+    def remove(self, path: str) -> NoReturn:
+        raise TypeError("planning removes nothing")
+
+    def open_write(self, path: str) -> NoReturn:
+        raise TypeError("planning writes no data")
+
+
+class _Planner:
+    """Plans stage after stage, and remembers which ones would change and how many rows each would have."""
+
+    def __init__(self, run: Run) -> None:
+        self._run, self._recipe = run, run.recipe
+        self._rates = RateBook(run.catalog)
+        self._changing: set[str] = set()
+        self._rows: dict[str, int | None] = {}  # rows of each stage's first dataset after the run
+
+    def stage(self, stage: Stage) -> StageForecast:
+        waiting = [name for name in stage.after if name in self._changing]
+        found = self._behind(stage, waiting) if waiting else self._planned(stage)
+        if not found.is_current:
+            self._changing.add(stage.name)
+        return found
+
+    def _planned(self, stage: Stage) -> StageForecast:
+        """A stage whose inputs are there and stay as they are."""
+        try:
+            plan = self._run.plan(stage)
+        except _EngineNeededError:
+            return self._unsolved(stage)
+        pending = plan.pending
+        if plan.is_current and not pending and plan.published is not None:
+            self._rows[stage.name] = plan.published.rows(stage.outputs[0].name)
+            return StageForecast(stage.name, stage.about, len(plan.units), 0, True, [])
+        why = reasons(plan, self._run.catalog)
+        line = StageForecast(stage.name, stage.about, len(plan.units), len(pending), True, why)
+        kept = sum(report.rows(stage.outputs[0].name) for report in plan.reusable.values())
+        inputs = self._rates.archive_bytes(pending) if not stage.after else None
+        expected = self._rates.kept(plan.context["thresholds"]) if "thresholds" in plan.context else None
+        return self._estimated(stage, line, inputs=inputs, already=kept, expected=expected)
+
+    def _unsolved(self, stage: Stage) -> StageForecast:
+        """balance, when its target has not been solved for these draws."""
+        published = self._run.catalog.current(stage.name)
+        line = StageForecast(
+            stage.name, stage.about, self._count(stage), self._count(stage), False,
+            ["its target is solved when it runs", *_setting_changes(stage, published, self._recipe)])
+        return self._estimated(stage, line)
+
+    def _behind(self, stage: Stage, waiting: list[str]) -> StageForecast:
+        """A stage whose inputs will be other ones."""
+        published = self._run.catalog.current(stage.name)
+        units = self._count(stage)
+        why = ["never run"] if published is None else [
+            f"its input {' and '.join(waiting)} changes", *_setting_changes(stage, published, self._recipe)]
+        line = StageForecast(stage.name, stage.about, units, units, published is None, why)
+        return self._estimated(stage, line)
+
+    def _count(self, stage: Stage) -> int:
+        """Units of a stage after extract."""
+        return len(self._recipe.match.vocabularies) if stage.name == "count" else self._recipe.pairs.media_buckets
+
+    def _estimated(self, stage: Stage, line: StageForecast, *, inputs: float | None = None, already: int = 0,
+                   expected: int | None = None) -> StageForecast:
+        """The line with estimates. inputs: bytes of archives; expected: rows in all, where they are known better."""
+        rates, basis = self._rates.of(stage)
+        share = line.to_do / max(1, line.units)
+        if stage.after:
+            source = self._rows.get(self._rates.source_stage(stage))
+            inputs = None if source is None else source * share
+        expected = self._target() if stage.name == "balance" and expected is None else expected
+        rows = None if inputs is None else round(inputs * rates.rows)
+        if expected is not None:
+            rows, basis = round(expected * share), f"{basis}; rows from the draws or the target"
+        self._rows[stage.name] = None if rows is None else already + rows
+        return replace(
+            line, rows=rows, basis=basis, size_bytes=None if rows is None else round(rows * rates.size_bytes),
+            core_s=None if inputs is None else inputs / 1e6 * rates.core_s)
+
+    def _target(self) -> int | None:
+        target = self._recipe.balance.target
+        return round(target.pairs / target.survival) if isinstance(target, Target) and target.pairs else None
+
+
+def _wall_s(stages: Sequence[StageForecast], cores: int | None) -> float | None:
+    working = [stage for stage in stages if stage.to_do]
+    if not working:
+        return 0.0
+    if cores is None or any(stage.core_s is None for stage in working):
+        return None
+    return START_S + sum((stage.core_s or 0.0) / min(cores, stage.to_do) for stage in working)
+
+
+def _setting_changes(stage: Stage, published: Manifest | None, recipe: Recipe) -> list[str]:
+    if published is None:
+        return []
+    lines = changed_settings(published.settings, stage.settings(recipe), f"{stage.name}.")
+    # count's only setting is applied by the stages that read its counts
+    return [line.replace(f"{stage.name}.pool_modalities", "count.pool_modalities") for line in lines]
+
+
+def reasons(plan: StagePlan, catalog: Catalog) -> list[str]:
+    """Why a planned stage has something to do."""
+    published, stage = plan.published, plan.stage
+    done = [name for name in plan.reusable if published is None or name not in published.reports]
+    stopped = [f"{how_many(len(done), 'unit')} of it done by a run that stopped"] if done and plan.pending else []
+    if published is None:
+        return ["never run", *stopped]
+    found = [
+        *changed_settings(published.settings, plan.settings, f"{stage.name}."),
+        *changed_vocabularies(published.context, plan.context), *changed_thresholds(published.context, plan.context)]
+    found = [line.replace(f"{stage.name}.pool_modalities", "count.pool_modalities") for line in found]
+    inputs = [name for name in stage.after if published.inputs.get(name) != catalog.visible(name).version]
+    if inputs:
+        found.append(f"its input {' and '.join(inputs)} changed")
+    if not stage.after:
+        found += _archives(plan, published, settings_changed=bool(found))
+    return [*(found or [f"made by another version of curation ({published.code_version})"]), *stopped]
+
+
+def _archives(plan: StagePlan, published: Manifest, *, settings_changed: bool) -> list[str]:
+    """New, changed and dropped archives of extract."""
+    new = [unit.name for unit in plan.pending if unit.name not in published.reports]
+    changed = [unit.name for unit in plan.pending if unit.name in published.reports and not settings_changed]
+    dropped = sorted(published.reports.keys() - {unit.name for unit in plan.units})
+    return [f"{how_many(len(names), kind + ' archive')}: {', '.join(names[:_NAMED])}" + " ..." * (len(names) > _NAMED)
+            for kind, names in (("new", new), ("changed", changed), ("dropped", dropped)) if names]

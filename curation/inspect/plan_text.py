@@ -1,0 +1,49 @@
+"""What `plan` found out, as lines for a terminal."""
+
+from __future__ import annotations
+
+from curation.inspect.estimate import Forecast, StageForecast
+from curation.inspect.wording import duration, how_many, size
+
+
+def plan_lines(forecast: Forecast) -> list[str]:
+    """One line per stage with its units, estimates and reasons, and the whole run's time."""
+    lines = [line for stage in forecast.stages for line in _stage(stage)]
+    if forecast.is_current:
+        return [*lines, "nothing to do: everything is up to date"]
+    return [*lines, _total(forecast)]
+
+
+def _stage(stage: StageForecast) -> list[str]:
+    head = f"{stage.stage:<8}"
+    if stage.is_current:
+        return [f"{head}up to date ({how_many(stage.units, 'unit')})"]
+    if stage.to_do == 0:
+        amount = f"nothing to redo ({how_many(stage.units, 'unit')} kept)"
+    else:
+        amount = f"{'' if stage.exact else 'at most '}{stage.to_do:,} of {how_many(stage.units, 'unit')} to do"
+    lines = [f"{head}{amount}{_estimates(stage)}"]
+    return lines + [f"{'':<8}because: {reason}" for reason in stage.reasons]
+
+
+def _estimates(stage: StageForecast) -> str:
+    if not stage.to_do:
+        return ""
+    if stage.rows is None or stage.size_bytes is None or stage.core_s is None:
+        return "; no estimate: the size of its input is not known"
+    return (f"; about {_rounded(stage.rows):,} rows, {size(stage.size_bytes)}, {duration(stage.core_s)} of one core "
+            f"({stage.basis})")
+
+
+def _rounded(rows: int) -> int:
+    """Two digits are all that an estimate deserves."""
+    digits = max(0, len(str(rows)) - 2)
+    return round(rows, -digits)
+
+
+def _total(forecast: Forecast) -> str:
+    core_s = sum(stage.core_s or 0.0 for stage in forecast.stages)
+    if forecast.wall_s is not None:
+        return f"in all about {duration(forecast.wall_s)} on {how_many(forecast.cores or 1, 'core')}"
+    unknown = any(stage.to_do and stage.core_s is None for stage in forecast.stages)
+    return f"in all {'at least ' if unknown else 'about '}{duration(core_s)} of one core"

@@ -1,0 +1,108 @@
+"""What work becomes and costs: rows, bytes and seconds per input, from what a folder has already made or by default."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow.compute as pc
+
+from curation.balance import CriticalHistogram
+from curation.errors import WorkFolderError
+from curation.runner.catalog import Catalog
+from curation.runner.stage import Manifest, Stage
+from curation.runner.units import Unit
+from curation.schemas import CANDIDATES, DRAW_HISTOGRAMS, MATCHES, PAIRS
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Of a stage. An input is a byte of an archive (as stored) for extract, else a row of `source`'s first dataset.
+
+    rows: rows of the stage's first dataset per input. size_bytes: bytes of all its datasets per such row. core_s:
+    seconds of one core per million inputs.
+    """
+
+    source: str
+    rows: float
+    size_bytes: float
+    core_s: float
+
+
+DEFAULTS = {
+    "extract": Rates("", 1.0, 1.0, 1.0),
+    "pairs": Rates("extract", 1.0, 1.0, 1.0),
+    "match": Rates("pairs", 1.0, 1.0, 1.0),
+    "count": Rates("match", 1.0, 1.0, 1.0),
+    "draw": Rates("match", 1.0, 1.0, 1.0),
+    "balance": Rates("match", 1.0, 1.0, 1.0),
+}
+START_S = 5.0
+
+_FIRST_DATASET = {"extract": CANDIDATES.name, "pairs": PAIRS.name, "match": MATCHES.name}
+
+_ENOUGH_ROWS = 1000  # made by a stage, from which the folder's own rows and bytes are taken
+_ENOUGH_S = 30.0  # of one core, from which its seconds are: below, loading and compiling outweigh the work
+_UNTIMED = "pairs"  # its reports time the second half of the shuffle only
+
+
+class RateBook:
+    """The rates of one work folder."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def source_stage(self, stage: Stage) -> str:
+        """The stage whose rows are a stage's inputs."""
+        return DEFAULTS[stage.name].source
+
+    def of(self, stage: Stage) -> tuple[Rates, str]:
+        """The rates of a stage, and in words where they come from."""
+        rates = DEFAULTS[stage.name]
+        published = self._catalog.current(stage.name)
+        inputs = self._inputs(published) if published else None
+        rows = published.rows(stage.outputs[0].name) if published else 0
+        if published is None or not inputs or rows < _ENOUGH_ROWS:
+            return rates, "default rates"
+        size = sum(published.size_bytes(dataset.name) for dataset in stage.outputs)
+        rates = replace(rates, rows=rows / inputs, size_bytes=size / rows)
+        spent = sum(report.cpu_s for report in published.reports.values())
+        if spent < _ENOUGH_S or stage.name == _UNTIMED:
+            return rates, "rows and bytes as before in this folder, time by default rates"
+        return replace(rates, core_s=spent / inputs * 1e6), "as before in this folder"
+
+    def _inputs(self, made: Manifest) -> float | None:
+        """What a published version was made from: bytes of archives, or rows."""
+        source = DEFAULTS[made.stage].source
+        if source:
+            manifest = self._catalog.stored(source, made.inputs[source])
+            return None if manifest is None else manifest.rows(_FIRST_DATASET[source])
+        units = self._catalog.store.read_json(f"_runs/{made.stage}/{made.version}/plan.json")
+        return None if units is None else _sum_sizes([unit["inputs"].get("size_bytes") for unit in units])
+
+    def archive_bytes(self, units: Sequence[Unit]) -> float | None:
+        """Bytes of the archives that units read; None where none says its size (a web server may not)."""
+        return _sum_sizes([unit.inputs.get("size_bytes") for unit in units]) if units else 0.0
+
+    def kept(self, thresholds: dict[str, dict[str, float]]) -> int | None:
+        """Pairs that thresholds keep, from the histograms of the draws; None before they are made."""
+        try:
+            draw = self._catalog.visible("draw")
+        except WorkFolderError:
+            return None
+        table = self._catalog.store.table(draw.paths(DRAW_HISTOGRAMS.name), DRAW_HISTOGRAMS.schema)
+        total = 0.0
+        for modality, of_lang in thresholds.items():
+            for lang, t in of_lang.items():
+                rows = table.filter(pc.and_(pc.equal(table.column("modality"), modality),
+                                            pc.equal(table.column("vocabulary_lang"), lang)))
+                bins, pairs = (np.asarray(rows.column(name)) for name in ("bin", "pairs"))
+                total += CriticalHistogram.from_bins(bins, pairs).size(t)
+        return round(total)
+
+
+def _sum_sizes(sizes: Sequence[int | None]) -> float | None:
+    """The sum, with the mean in place of unknown sizes."""
+    known = [size for size in sizes if size is not None]
+    return sum(known) / len(known) * len(sizes) if known else None

@@ -1,0 +1,217 @@
+"""The heart of the data card in the terminal: what was kept, and head and tail before and after, as bars."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from curation.inspect.card_words import Row, count, plain, ratio, share, target_words, threshold_words
+from curation.inspect.wording import size
+
+_WIDEST = 120
+_ENTRIES = 10
+_LANGUAGES = 8
+_NAME_CELLS = 24
+
+
+@dataclass(frozen=True)
+class _Ink:
+    """How a part of a bar is drawn: without colour the characters alone must tell the parts apart."""
+
+    sign: str
+    ascii: str
+    style: str
+
+    def mark(self, console: Console) -> str:
+        return self.ascii if console.options.ascii_only else self.sign
+
+
+_KEPT = _Ink("█", "#", "green")
+_GONE = _Ink("░", ".", "bright_black")
+_HEAD = _Ink("█", "#", "yellow")
+_AT_T = _Ink("▒", "=", "white")
+_TAIL = _Ink("░", ".", "cyan")
+
+
+@dataclass(frozen=True)
+class _Bar:
+    """Parts of a whole, side by side, as wide as its column lets it be."""
+
+    parts: Sequence[tuple[float, _Ink]]
+    whole: float
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        bar = Text(no_wrap=True, end="")
+        done, drawn = 0.0, 0
+        for value, ink in self.parts:
+            done += value
+            until = round(options.max_width * min(1.0, done / self.whole)) if self.whole else 0
+            cells = max(until - drawn, 1 if value > 0 and drawn < options.max_width else 0)  # nothing looks like none
+            bar.append(ink.mark(console) * cells, ink.style)
+            drawn += cells
+        yield bar
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(min(8, options.max_width), options.max_width)
+
+
+def print_heart(card: Row, console: Console) -> None:
+    """Prints the card's heart; as wide as the console, at most 120 columns; without colour and on ASCII, too."""
+    _title(card, console)
+    _funnel(card, console)
+    _head_and_tail(card, console)
+    _top_entries(card, console)
+    _places(card, console)
+
+
+def _shown(text: str, console: Console) -> str:
+    """What the console's encoding has; the rest as question marks."""
+    return plain(text).encode(console.encoding, "replace").decode(console.encoding)
+
+
+def _heading(console: Console, title: str, *legend: tuple[_Ink, str]) -> None:
+    line = Text(_shown(title, console), style="bold")
+    for ink, meaning in legend:
+        line.append("  ").append(ink.mark(console), ink.style).append(f" {meaning}", "not bold")
+    console.print()
+    console.print(line)
+
+
+def _grid(console: Console, columns: str, rows: Iterable[Sequence[str | _Bar]]) -> None:
+    """Rows under each other; columns: l(eft), r(ight), b(ar), one letter each."""
+    table = Table.grid(padding=(0, 1), expand=True)
+    table.width = min(console.width, _WIDEST)
+    for kind in columns:
+        if kind == "b":
+            table.add_column(ratio=1, no_wrap=True)
+        else:
+            table.add_column(justify="right" if kind == "r" else "left", no_wrap=True, overflow="ellipsis")
+    for row in rows:
+        table.add_row(*(Text(_shown(cell, console)) if isinstance(cell, str) else cell for cell in row))
+    console.print(table)
+
+
+def _clipped(text: str, console: Console) -> str:
+    """The text cut to the cells of a name; wide characters take two."""
+    shown = Text(_shown(text, console))
+    shown.truncate(_NAME_CELLS)
+    if shown.plain != _shown(text, console):
+        shown.truncate(_NAME_CELLS - 2)
+        return f"{shown.plain}.."
+    return shown.plain
+
+
+def _title(card: Row, console: Console) -> None:
+    recipe = card["recipe"]
+    line = Text(_shown(recipe["name"], console), style="bold")
+    line.append(f"   recipe {recipe['hash'][:12]}, seed {recipe['seed']}", "not bold")
+    console.print()
+    console.print(line)
+
+
+def _funnel(card: Row, console: Console) -> None:
+    _heading(console, "From texts to kept pairs")
+    most = max((step["rows"] for step in card["funnel"]), default=0)
+    rows: list[list[str | _Bar]] = []
+    before: int | None = None
+    for step in card["funnel"]:
+        of = "" if before is None else f"{share(ratio(step['rows'], before))}"
+        media = "" if step["media"] is None else f"{count(step['media'])} media"
+        bar = _Bar([(step["rows"], _KEPT)], most)
+        rows.append([f"  {step['step']}", count(step["rows"]), bar, of, media])
+        before = step["rows"]
+    _grid(console, "lrbrr", rows)
+    losses = {reason: lost for step in card["funnel"] for reason, lost in step["left_out"].items()}
+    if losses:
+        told = ", ".join(
+            f"{count(lost)} {reason}" for reason, lost in sorted(losses.items(), key=lambda item: -item[1])
+        )
+        _wrapped(console, f"left out: {told}")
+    rejected = sum(row["rejected"] for row in card["rejections"])
+    if rejected:
+        _wrapped(console, f"rejected: {count(rejected)} (dataset rejections)")
+
+
+def _head_and_tail(card: Row, console: Console) -> None:
+    rows = sorted(card["balance"], key=lambda row: -row["matches_before"])
+    if not rows:
+        return
+    _heading(console, "Matches of head and tail", (_HEAD, "entries above t"), (_AT_T, "at t"), (_TAIL, "below t"))
+    shown = rows[:_LANGUAGES]
+    most = shown[0]["matches_before"]
+    several = len({row["modality"] for row in rows}) > 1
+    lines: list[list[str | _Bar]] = []
+    for row in shown:
+        name = f"  {row['modality']} {row['lang']}" if several else f"  {row['lang']}"
+        lines.append([name, f"t = {count(row['t'])}", "before", _split(row, "before", most), *_shares(row, "before")])
+        lines.append(["", "", "after", _split(row, "after", most), *_shares(row, "after")])
+    _grid(console, "llrbrr", lines)
+    if len(rows) > len(shown):
+        _wrapped(console, f"and {len(rows) - len(shown):,} more in the card")
+    for modality in card["thresholds"]["modalities"]:
+        words = threshold_words(card, modality["modality"])
+        _wrapped(console, f"thresholds, {modality['modality']}: {words}")
+    for target in card["thresholds"]["targets"]:
+        _wrapped(console, f"target: {target_words(target)}")
+
+
+def _split(row: Row, when: str, most: int) -> _Bar:
+    head, tail = row[f"above_t_{when}"], row[f"tail_{when}"]
+    return _Bar([(head, _HEAD), (row[f"matches_{when}"] - head - tail, _AT_T), (tail, _TAIL)], most)
+
+
+def _shares(row: Row, when: str) -> tuple[str, str]:
+    return f"head {share(row[f'above_t_share_{when}'])}", f"tail {share(row[f'tail_share_{when}'])}"
+
+
+def _top_entries(card: Row, console: Console) -> None:
+    modalities = sorted({row["modality"] for row in card["top_entries"]})
+    for modality in modalities:
+        entries = [row for row in card["top_entries"] if row["modality"] == modality][:_ENTRIES]
+        title = "Most frequent entries" if len(modalities) == 1 else f"Most frequent entries, {modality}"
+        _heading(console, title, (_KEPT, "texts kept"), (_GONE, "texts thinned out"))
+        most = entries[0]["before"]
+        _grid(
+            console,
+            "llbrlr",
+            [
+                [
+                    f"  {_clipped(row['entry'], console)}",
+                    row["lang"],
+                    _Bar([(row["after"], _KEPT), (row["before"] - row["after"], _GONE)], most),
+                    count(row["before"]),
+                    "->",
+                    count(row["after"]),
+                ]
+                for row in entries
+            ],
+        )
+
+
+def _places(card: Row, console: Console) -> None:
+    run = card["run"]
+    kept = next((row for row in run["datasets"] if row["dataset"] == "kept_pairs"), None)
+    _heading(console, "Where it lies")
+    if kept:
+        content = f"{count(kept['rows'])} pairs, {size(kept['size_bytes'])}"
+        _line(console, f"  selection  {run['work']}/kept_pairs ({content})")
+    _line(console, f"  data card  {run['work']}/card.md, card.json")
+    _line(console, f"  SQL        curation.inspect.views.connect({run['work']!r})")
+    for note in card["notes"]:
+        _line(console, f"note: {note}")
+
+
+def _line(console: Console, line: str) -> None:
+    """One line however long it is, so that paths can be copied."""
+    console.print(Text(_shown(line, console)), soft_wrap=True)
+
+
+def _wrapped(console: Console, line: str) -> None:
+    """An indented line, wrapped within the indent."""
+    console.print(Padding(Text(_shown(line, console)), (0, 0, 0, 2)), width=min(console.width, _WIDEST))

@@ -1,0 +1,103 @@
+"""How values are put into words: texts from the web made safe for a terminal, numbers that do not hide a difference."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+_SHOWN_CHARS = 160
+
+
+def quoted(text: str, limit: int = _SHOWN_CHARS) -> str:
+    """The text in quotes on one line: what cannot be printed (controls, escapes, odd spaces) as \\x and \\u codes."""
+    shown = text[:limit]
+    safe = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in shown)
+    more = f"… ({len(text):,} characters)" if len(text) > limit else ""
+    return f'"{safe}"{more}'
+
+
+def number(value: float, places: int = 2) -> str:
+    """1234.5 as 1,234.5; at most so many decimals, none where they are zero."""
+    if math.isinf(value):
+        return "infinite"
+    text = f"{value:,.{places}f}"
+    return text.rstrip("0").rstrip(".") if places else text
+
+
+def apart(first: float, second: float) -> tuple[str, str]:
+    """Both numbers with as many decimals as it takes to see that they differ, if they do."""
+    for places in (2, 4, 8, 12):
+        shown = number(first, places), number(second, places)
+        if first == second or shown[0] != shown[1]:
+            return shown
+    return repr(first), repr(second)
+
+
+def how_many(count: int, noun: str, plural: str = "") -> str:
+    """1 archive, 2 archives; 1,000 entries."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def size(bytes_: float) -> str:
+    """Bytes in decimal units: 1.5 MB."""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if bytes_ < 1000 or unit == "TB":
+            break
+        bytes_ /= 1000
+    return f"{bytes_:.0f} {unit}" if unit == "B" or bytes_ >= 100 else f"{bytes_:.1f} {unit}"
+
+
+def duration(seconds: float) -> str:
+    """0.4 s, 12 s, 3 min, 5.2 h, 3.1 d."""
+    for limit, divisor, unit in ((10, 1, "s"), (120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / divisor:.{1 if limit == 10 or unit == 'h' else 0}f} {unit}"
+    return f"{seconds / 86_400:.1f} d"
+
+
+def changed_settings(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """One line per setting that differs, by its dotted name: `pairs.rules.min_chars: null -> 3`."""
+    old, new = _flat(before, prefix), _flat(after, prefix)
+    return [f"{name}: {_value(old.get(name))} -> {_value(new.get(name))}"
+            for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
+
+
+def _flat(tree: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        flat |= _flat(value, f"{name}.") if isinstance(value, Mapping) and value else {name: value}
+    return flat
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def changed_vocabularies(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """One line per vocabulary that differs between two manifests' contexts."""
+    old, new = before.get("vocabularies", {}), after.get("vocabularies", {})
+    return [f"vocabulary {lang}: {_vocabulary(old.get(lang))} -> {_vocabulary(new.get(lang))}"
+            for lang in sorted(old.keys() | new.keys())
+            if old.get(lang, {}).get("fingerprint") != new.get(lang, {}).get("fingerprint")]
+
+
+def _vocabulary(facts: Mapping[str, Any] | None) -> str:
+    return f"{facts['entries']:,} entries from {facts['location']}" if facts else "none"
+
+
+def changed_thresholds(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """One line per threshold that differs between two manifests' contexts."""
+    old, new = ({f"{modality}/{lang}": t for modality, of_lang in context.get("thresholds", {}).items()
+                 for lang, t in of_lang.items()} for context in (before, after))
+    lines = []
+    for key in sorted(old.keys() | new.keys()):
+        if old.get(key) == new.get(key):
+            continue
+        shown = apart(old[key], new[key]) if key in old and key in new else (
+            number(old[key]) if key in old else "none", number(new[key]) if key in new else "none")
+        lines.append(f"t of {key}: {shown[0]} -> {shown[1]}")
+    return lines

@@ -1,0 +1,35 @@
+"""Public builders for tests and demos: a small web, damaged archives, tables of any size. All reproducible.
+
+    web = build_web(folder)                                   # WARC and WAT files, and what they say
+    edges = build_edge_archives(folder)                       # one known damage each
+    table = build_table(path, 5_000_000, vocabulary=entries)  # (url, caption, page_url) with a long tail
+"""
+
+from curation.testing.concepts import starter_entries, starter_folder, starter_languages
+from curation.testing.edges import EdgeArchive, EdgeArchives, EdgePage, build_edge_archives
+from curation.testing.facts import Damage, ImageFact, PageFact, Picture, VideoFact, Web, picture_of
+from curation.testing.rows import PLACEHOLDER_URL, Table, Traits, build_table
+from curation.testing.web import SNAPSHOT, build_web
+
+__all__ = [
+    "PLACEHOLDER_URL",
+    "SNAPSHOT",
+    "Damage",
+    "EdgeArchive",
+    "EdgeArchives",
+    "EdgePage",
+    "ImageFact",
+    "PageFact",
+    "Picture",
+    "Table",
+    "Traits",
+    "VideoFact",
+    "Web",
+    "build_edge_archives",
+    "build_table",
+    "build_web",
+    "picture_of",
+    "starter_entries",
+    "starter_folder",
+    "starter_languages",
+]

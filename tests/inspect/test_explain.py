@@ -1,0 +1,210 @@
+"""`explain`: counts against a brute-force recount; the difference of two runs must add up and blame the right stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from inspect_runs import ENGLISH, FRENCH, Folder, links
+
+from curation.concepts import pad, prepare
+from curation.inspect.difference import PARTS, Difference, explain_difference
+from curation.inspect.explain import explain
+from curation.inspect.explain_text import difference_lines, explain_lines
+from curation.inspect.reachable import never_matches
+
+DEFINITIONS = st.sampled_from(["v1", "v2"])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    folder = Folder(tmp_path_factory.mktemp("explain"), {"one": links(1, 150), "two": links(2, 150)})
+    folder.run(draw={"texts_per_media": "one"})
+    return folder
+
+
+@pytest.mark.parametrize(("lang", "entry"), [("en", entry) for entry in ENGLISH] + [("fr", entry) for entry in FRENCH])
+def test_counts_equal_a_recount_of_the_pairs(folder: Folder, lang: str, entry: str) -> None:
+    rows = folder.query("SELECT pair_id, text, lang, page_url, picked FROM pairs LEFT JOIN draws USING (pair_id)")
+    holders = {row[0]: row for row in rows if row[2] == lang and pad(entry, "v1") in prepare(row[1], "v1")}
+    kept = {row[0] for row in folder.query("SELECT pair_id FROM kept_pairs")} & holders.keys()
+    (story,) = explain(folder.catalog, entry, hosts=100, samples=10_000).entries
+    assert story.vocabulary_lang == lang
+    if not holders:
+        assert story.modalities == []
+        return
+    (image,) = story.modalities
+    picked = sum(row[4] for row in holders.values())
+    assert (image.matched, image.picked, image.kept) == (len(holders), picked, len(kept))
+    assert [sample.pair_id for sample in story.kept_samples] == sorted(kept)
+    assert [sample.pair_id for sample in story.dropped_samples] == sorted(holders.keys() - kept)
+    assert sum(host.matched for host in story.hosts) == len(holders)
+    assert sum(host.kept for host in story.hosts) == len(kept)
+    assert {host.host for host in story.hosts} == {row[3].split("/")[2] for row in holders.values()}
+    t = folder.catalog.visible("balance").context["thresholds"]["image"][lang]
+    assert (image.threshold, image.probability) == (t, 1 if len(holders) < t else t / len(holders))
+
+
+def test_rank_is_one_plus_the_entries_with_more_texts(folder: Folder) -> None:
+    counts = dict(folder.query("SELECT entry, texts FROM entry_counts WHERE vocabulary_lang = 'en'"))
+    ranks = {entry: explain(folder.catalog, entry).entries[0].modalities[0].rank for entry in counts}
+    assert ranks == {entry: 1 + sum(n > counts[entry] for n in counts.values()) for entry in counts}
+    assert sorted(ranks.values())[0] == 1
+
+
+def test_samples_are_few_by_default_and_always_the_same(folder: Folder) -> None:
+    first, again = (explain(folder.catalog, "cat") for _ in range(2))
+    assert first == again
+    assert 0 < len(first.entries[0].dropped_samples) <= 5
+
+
+def test_a_concept_in_no_vocabulary_names_the_nearest(folder: Folder) -> None:
+    story = explain(folder.catalog, "RIVER")
+    assert (story.entries, story.nearest) == ([], [("en", "river")])
+    assert explain(folder.catalog, "hous").nearest == [("en", "house")]
+    assert explain(folder.catalog, "gardens").nearest == [("en", "garden")]
+    assert "no vocabulary" in explain_lines(story)[0]
+    assert explain(folder.catalog, "").nearest == []
+
+
+def test_an_entry_that_can_never_match_says_why(folder: Folder) -> None:
+    story = explain(folder.catalog, "St. Louis")
+    assert story.entries[0].modalities == []
+    text = "\n".join(explain_lines(story))
+    assert "no text holds it, and none ever can: it holds '.' beside another character" in text
+    unmatched = next(entry for entry in ["Cat", "snow"] if not explain(folder.catalog, entry).entries[0].modalities)
+    assert explain_lines(explain(folder.catalog, unmatched))[-1] == "  no text holds it"
+
+
+@given(entry=st.text(alphabet="ab ,.\n漢)", max_size=8), definition=DEFINITIONS)
+def test_never_is_exact(entry: str, definition: Any) -> None:
+    """Where a reason is given no text matches; where none is, this text does."""
+    searched = pad(entry, definition)
+    witness = searched
+    for mark in ",.":  # undo the spaces that a text gets around its marks
+        witness = witness.replace(f" {mark}", mark).replace(f"{mark} ", mark)
+    found = searched in prepare(f"z{witness}z", definition)
+    assert (never_matches(entry, definition) is None) == found
+
+
+def test_never_against_every_short_text() -> None:
+    texts = ["".join(signs) for size in range(7) for signs in product("a, ", repeat=size)]
+    for definition in ("v1", "v2"):
+        prepared = [prepare(text, definition) for text in texts]
+        for entry in ("".join(signs) for size in range(4) for signs in product("a, ", repeat=size)):
+            found = any(pad(entry, definition) in text for text in prepared)
+            assert found == (never_matches(entry, definition) is None), (entry, definition)
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Folder]:
+    """Runs that differ from one with both tables, all texts and t = 20 in something."""
+    made: dict[str, Folder] = {}
+
+    def run(name: str, tables: tuple[str, ...] = ("one", "two"), **sections: Any) -> Folder:
+        if name not in made:
+            content = {"one": links(1, 150), "two": links(2, 150)}
+            made[name] = Folder(tmp_path_factory.mktemp(name), {table: content[table] for table in tables})
+            made[name].run(**sections)
+        return made[name]
+
+    return run
+
+
+CASES: dict[str, dict[str, Any]] = {
+    "archive": {"tables": ("one",)},
+    "rule": {"pairs": {"rules": {"max_chars": 45}}},
+    "redaction": {"pairs": {"rules": {"redact_emails": False}}},
+    "language": {"pairs": {"language": {"keep": ["en"]}}},
+    "placeholder": {"pairs": {"placeholder_texts": 2}},
+    "vocabulary": {"match": {"vocabularies": {"en": "demo:en"}}},
+    "fallback": {"match": {"all_languages": True, "fallback": "en"}},
+    "definition": {"match": {"definition": "v2"}},
+    "pick": {"draw": {"texts_per_media": "one"}},
+    "threshold": {"balance": {"t": 35}},
+    "tail share": {"balance": {"tail_share": 0.3}},
+    "seed": {"draw": {"seed": 1}},
+    "everything": {"tables": ("two",), "draw": {"seed": 2, "texts_per_media": "one"}, "balance": {"t": 12},
+                   "pairs": {"rules": {"max_chars": 60}}},
+    "nothing": {},
+}
+ALLOWED = {  # stages that may be blamed: the one that changed, and counts and thresholds, which follow from it
+    "archive": {"extract", "count", "thresholds"}, "rule": {"pairs", "count", "thresholds"},
+    "redaction": {"pairs", "count", "thresholds"}, "language": {"pairs", "count", "thresholds"},
+    "placeholder": {"pairs", "count", "thresholds"}, "vocabulary": {"match", "count", "thresholds"},
+    "fallback": {"match", "count", "thresholds"}, "definition": {"match", "count", "thresholds"}, "pick": {"pick"},
+    "threshold": {"thresholds"}, "tail share": {"thresholds"}, "seed": {"seed"}, "everything": set(PARTS),
+    "nothing": set()}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_parts_add_up_and_blame_what_changed(other: Callable[..., Folder], case: str) -> None:
+    a, b = other("base"), other(case.replace(" ", "_"), **CASES[case])
+    blamed = set()
+    for entry in [*ENGLISH, *FRENCH]:
+        there = explain_difference(a.catalog, b.catalog, entry)
+        back = explain_difference(b.catalog, a.catalog, entry)
+        assert sum(part.net for part in there.parts) == there.b.kept - there.a.kept
+        assert [(part.stage, part.lost, part.gained) for part in there.parts] == [
+            (part.stage, part.gained, part.lost) for part in back.parts]
+        assert _kept(a, entry) == there.a.kept
+        assert _kept(b, entry) == there.b.kept
+        assert sum(part.lost for part in there.parts) <= there.a.kept
+        blamed |= {part.stage for part in there.parts if part.lost or part.gained}
+    assert blamed <= ALLOWED[case]
+    assert not blamed if case == "nothing" else blamed
+
+
+def _kept(folder: Folder, entry: str) -> int:
+    return sum(modality.kept for story in explain(folder.catalog, entry).entries for modality in story.modalities)
+
+
+def test_every_stage_is_blamed_somewhere(other: Callable[..., Folder]) -> None:
+    base = other("base")
+    runs = [other(case.replace(" ", "_"), **sections) for case, sections in CASES.items()]
+    blamed = {part.stage for run in runs for entry in ENGLISH
+              for part in explain_difference(base.catalog, run.catalog, entry).parts if part.lost or part.gained}
+    assert blamed == set(PARTS)
+
+
+def test_what_changed_is_named(other: Callable[..., Folder]) -> None:
+    changed = {case: _named(explain_difference(other("base").catalog, other(case, **CASES[case]).catalog, "cat"))
+               for case in ("archive", "rule", "vocabulary", "threshold", "seed")}
+    assert "1 archive only in A: two.jsonl" in changed["archive"]["extract"][0]
+    assert changed["rule"]["pairs"] == ["pairs.rules.max_chars: null -> 45"]
+    assert changed["vocabulary"]["match"][0].startswith("vocabulary en: 11 entries from ")
+    assert {"t of image/en: 20 -> 35", "balance.t: 20 -> 35"} <= set(changed["threshold"]["thresholds"])
+    assert changed["seed"] == {"seed": ["draw.seed: 0 -> 1"]}
+
+
+def _named(difference: Difference) -> dict[str, list[str]]:
+    return {part.stage: part.changes for part in difference.parts if part.changes}
+
+
+def test_lines_of_a_difference(other: Callable[..., Folder]) -> None:
+    lines = difference_lines(explain_difference(other("base").catalog, other("everything").catalog, "cat"))
+    assert lines[0].startswith('"cat": ')
+    assert lines[-1].split()[:2] == ["in", "all"] or "without effect" in lines[-1]
+    assert all(line.isprintable() for line in lines)
+
+
+def test_a_concept_in_no_vocabulary_makes_no_difference(folder: Folder, other: Callable[..., Folder]) -> None:
+    difference = explain_difference(folder.catalog, other("base").catalog, "no such entry")
+    assert (difference.a.matched, difference.b.matched) == (0, 0)
+    assert all(part.net == 0 for part in difference.parts)
+
+
+def test_an_unfinished_run_is_said(tmp_path: Path, folder: Folder) -> None:
+    from curation.errors import WorkFolderError
+
+    begun = Folder(tmp_path, {"one": links(3, 5)})
+    begun.run(until="match")
+    with pytest.raises(WorkFolderError, match="no balance yet"):
+        explain(begun.catalog, "cat")
+    with pytest.raises(WorkFolderError, match="no count yet"):
+        explain_difference(folder.catalog, begun.catalog, "cat")

@@ -1,0 +1,202 @@
+"""`why`: what it recomputes must agree with what the stages published, for every media of a pool."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from inspect_runs import Folder, links
+
+from curation.errors import CurationError, WorkFolderError
+from curation.inspect.why import MediaStory, why
+from curation.inspect.why_text import why_lines
+
+_ODD = [
+    *({"url": "https://img.example/spacer.gif", "alt": f"a long sentence about number {n}", "page": "https://p.example/"}
+      for n in range(30)),
+    {"url": "https://img.example/plain.jpg", "alt": "nothing here is in any of our lists", "page": "https://p.example/"},
+    {"url": "https://img.example/de.jpg", "alt": "Das ist ein sehr schönes altes Haus am Fluss", "page": None},
+    {"url": "https://img.example/name.jpg", "alt": "IMG_2034.jpg", "page": "https://p.example/"},
+    {"url": "https://img.example/esc.jpg", "alt": "the \x1b[31m cat \u202e is here in the house", "page": "https://p.example/"},
+    *({"url": "https://img.example/often.jpg", "alt": "the old bridge in the snow near the house",
+       "page": f"https://p.example/{n}"} for n in range(50)),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    again = links(1, 150)[:40]
+    folder = Folder(tmp_path_factory.mktemp("why"), {"one": links(1, 150), "two": [*links(2, 100), *again, *_ODD]})
+    folder.run(draw={"texts_per_media": "one"})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def stories(folder: Folder) -> dict[str, MediaStory]:
+    return {media_id: why(folder.catalog, media_id)
+            for (media_id,) in folder.query("SELECT DISTINCT media_id FROM candidates ORDER BY media_id")}
+
+
+def _media(folder: Folder, name: str) -> str:
+    return str(folder.query(f"SELECT any_value(media_id) FROM candidates WHERE media_url LIKE '%/{name}'")[0][0])
+
+
+def test_every_candidate_of_every_media_is_accounted_for(stories: dict[str, MediaStory]) -> None:
+    for story in stories.values():
+        told = sum(pair.occurrences for pair in story.pairs) + sum(text.occurrences for text in story.filtered)
+        assert story.rejected or told == story.candidates
+        assert all(text.rule for text in story.filtered)
+
+
+def test_rules_are_those_that_the_stage_counted(folder: Folder, stories: dict[str, MediaStory]) -> None:
+    told: Counter[str] = Counter()
+    for story in stories.values():
+        told.update({f"filtered:{text.rule}": text.occurrences for text in story.filtered})
+    counts = folder.catalog.visible("pairs").counts
+    assert dict(told) == {name: n for name, n in counts.items() if name.startswith("filtered:")}
+    assert told  # else nothing was tested
+
+
+def test_kept_pairs_are_exactly_those_told_as_kept(folder: Folder, stories: dict[str, MediaStory]) -> None:
+    kept = {pair.pair_id for story in stories.values() for pair in story.pairs if pair.kept}
+    assert kept == {row[0] for row in folder.query("SELECT pair_id FROM kept_pairs")}
+    assert all(pair.kept is not None for story in stories.values() for pair in story.pairs)
+
+
+def test_numbers_agree_with_each_other_and_with_the_sentence(stories: dict[str, MediaStory]) -> None:
+    seen: Counter[str] = Counter()
+    for pair in (pair for story in stories.values() for pair in story.pairs):
+        if not pair.picked:
+            seen[pair.verdict.split(":")[0]] += 1
+            assert not pair.kept
+            continue
+        assert None not in (pair.u, pair.keep_probability, pair.critical_threshold, pair.threshold)
+        assert (pair.u < pair.keep_probability) == pair.kept == (pair.critical_threshold <= pair.threshold)
+        missing = 1.0
+        for entry in pair.entries:
+            assert entry.probability == (1.0 if entry.texts < pair.threshold else pair.threshold / entry.texts)
+            missing *= 1 - entry.probability
+        assert pair.keep_probability == 1 - missing
+        assert pair.verdict.startswith("kept: its draw" if pair.kept else "not kept: its draw needs t >= ")
+        seen[pair.verdict.split(" needs")[0]] += 1
+    assert seen.keys() >= {"kept: its draw", "not kept: its draw", "not kept"}, seen
+
+
+def test_counts_of_entries_are_those_of_the_pool(folder: Folder, stories: dict[str, MediaStory]) -> None:
+    rows = folder.query("SELECT vocabulary_lang, entry, texts FROM entry_counts")
+    counts = {(lang, entry): n for lang, entry, n in rows}
+    for pair in (pair for story in stories.values() for pair in story.pairs):
+        assert all(counts[pair.vocabulary_lang, entry.entry] == entry.texts for entry in pair.entries)
+
+
+def test_a_pair_id_tells_that_pair_only(folder: Folder) -> None:
+    pair_id, media_id, text, times = folder.query(
+        "SELECT pair_id, media_id, text, occurrences FROM pairs WHERE occurrences > 1 "
+        "AND media_id IN (SELECT media_id FROM pairs GROUP BY 1 HAVING count(*) > 1) ORDER BY pair_id LIMIT 1")[0]
+    story = why(folder.catalog, pair_id.upper())
+    assert (story.media_id, [pair.pair_id for pair in story.pairs]) == (media_id, [pair_id])
+    assert {found.text for found in story.occurrences} == {text}
+    assert len(story.occurrences) == times < story.candidates
+
+
+def test_a_redacted_text_is_found_from_its_pair_id(folder: Folder) -> None:
+    pair_id = folder.query("SELECT min(pair_id) FROM pairs WHERE contains(text, '<email>')")[0][0]
+    story = why(folder.catalog, pair_id)
+    assert {found.text for found in story.occurrences} == {"write to me@example.org about the house"}
+    assert "<email>" in story.pairs[0].text
+
+
+def test_a_placeholder_is_told_as_one(folder: Folder) -> None:
+    story = why(folder.catalog, _media(folder, "spacer.gif"))
+    assert (story.candidates, story.pairs, story.filtered) == (30, [], [])
+    assert "pairs refused it as placeholder: 30 texts" in story.rejected[0]
+    assert any(line.startswith("rejected") for line in why_lines(story))
+
+
+def test_texts_that_match_nothing_show_what_was_searched(folder: Folder) -> None:
+    (pair,) = why(folder.catalog, _media(folder, "plain.jpg")).pairs
+    assert pair.verdict == "not kept: no entry of the vocabulary en stands in the text"
+    assert pair.prepared == " nothing here is in any of our lists "
+    assert any(pair.prepared in line for line in why_lines(why(folder.catalog, pair.pair_id)))
+
+
+def test_a_language_without_vocabulary_is_said(folder: Folder) -> None:
+    (pair,) = why(folder.catalog, _media(folder, "de.jpg")).pairs
+    assert (pair.lang, pair.vocabulary_lang, pair.kept) == ("de", None, False)
+    assert "no vocabulary for the language 'de'" in pair.verdict
+
+
+def test_a_filtered_media_names_the_rule(folder: Folder) -> None:
+    lines = why_lines(why(folder.catalog, _media(folder, "name.jpg")))
+    assert any("the rule pairs.rules.drop_file_names drops it" in line for line in lines)
+
+
+def test_listed_candidates_are_capped_and_all_are_counted(folder: Folder) -> None:
+    story = why(folder.catalog, _media(folder, "often.jpg"), occurrences=7)
+    assert (story.candidates, len(story.occurrences), story.pairs[0].occurrences) == (50, 7, 50)
+    offsets = [found.record_offset for found in story.occurrences]
+    assert offsets == sorted(offsets)
+    assert "the first 7 of them" in "\n".join(why_lines(story))
+
+
+def test_lines_carry_no_control_characters(folder: Folder, stories: dict[str, MediaStory]) -> None:
+    assert "\\x1b[31m" in "\n".join(why_lines(stories[_media(folder, "esc.jpg")]))
+    for story in stories.values():
+        assert all(line.isprintable() for line in why_lines(story))
+
+
+@pytest.mark.parametrize("id", ["", "abc", "g" * 24, "0" * 25, "https://img.example/1.jpg", "'; DROP TABLE pairs"])
+def test_malformed_ids_are_explained(folder: Folder, id: str) -> None:
+    with pytest.raises(CurationError, match="24 hex digits") as error:
+        why(folder.catalog, id)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("id", ["0" * 24, "0" * 32])
+def test_unknown_ids_are_not_in_the_pool(folder: Folder, id: str) -> None:
+    with pytest.raises(CurationError, match=f"{id} is not in the pool of .*24 hex digits") as error:
+        why(folder.catalog, id)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("until", "verdict"), [
+    ("pairs", "match has not run"), ("match", "not been counted"), ("count", "draw has not been made"),
+    ("draw", "its draw needs t >= ")])
+def test_an_unfinished_run_tells_what_is_known(tmp_path: Path, until: str, verdict: str) -> None:
+    folder = Folder(tmp_path, {"one": [{"url": "https://i.example/1.jpg", "alt": "the red cat is in the garden"}]})
+    folder.run(until=until)
+    story = why(folder.catalog, folder.query("SELECT media_id FROM candidates")[0][0])
+    (pair,) = story.pairs
+    assert pair.verdict.startswith("not decided: ")
+    assert verdict in pair.verdict
+    assert pair.kept is None
+    assert why_lines(story)[-1].startswith("note ")
+
+
+def test_nothing_but_candidates(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, {"one": [{"url": "https://i.example/1.jpg", "alt": "the red cat is in the garden"}]})
+    with pytest.raises(WorkFolderError, match="no extract yet"):
+        why(folder.catalog, "0" * 24)
+    folder.run(until="extract")
+    story = why(folder.catalog, folder.query("SELECT media_id FROM candidates")[0][0])
+    assert (story.candidates, story.pairs, story.media_bucket) == (1, [], None)
+    with pytest.raises(CurationError, match="give a media_id"):
+        why(folder.catalog, "0" * 32)
+
+
+def test_only_the_medias_bucket_is_read(folder: Folder) -> None:
+    pair_id, media_id = folder.query("SELECT min(pair_id), arg_min(media_id, pair_id) FROM kept_pairs")[0]
+    own = f"bucket-{int(media_id[:8], 16) % 3:05d}"
+    hidden = []
+    for stage in ("pairs", "match", "draw", "balance"):
+        for name, report in folder.catalog.visible(stage).reports.items():
+            paths = [path for dataset in report.files for path in report.paths(dataset)]
+            hidden += [folder.work / path for path in paths if name != own]
+    for path in hidden:
+        path.rename(path.with_suffix(".hidden"))
+    try:
+        assert pair_id in {pair.pair_id for pair in why(folder.catalog, media_id).pairs}
+    finally:
+        for path in hidden:
+            path.with_suffix(".hidden").rename(path)

@@ -1,0 +1,208 @@
+"""Planning, committing, resuming, reusing, refusing: on toy stages, in this process and on Spark."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from toys import RECIPE, Read, Total
+
+from curation.errors import ConservationError, StageError, StaleDatasetError, WorkFolderError
+from curation.runner.catalog import Catalog
+from curation.runner.engine import LocalEngine, SparkEngine, WorkEngine
+from curation.runner.progress import Silent
+from curation.runner.run import Run
+from curation.runner.stage import Stage
+from curation.storage import Store
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    numbers = tmp_path / "in"
+    numbers.mkdir()
+    for name, text in (("a", "1 2 3"), ("b", "11 x 12"), ("c", "21 22 23 24")):
+        (numbers / name).write_text(text)
+    return numbers
+
+
+def _run(folder: Path, *stages: Stage, engine: WorkEngine | None = None) -> Run:
+    return Run(Store.at(folder.parent / "work"), RECIPE, stages, lambda: engine or LocalEngine(), Silent())
+
+
+def _calls(folder: Path) -> list[str]:
+    log = folder.parent / "calls"
+    calls = log.read_text().split() if log.exists() else []
+    log.unlink(missing_ok=True)
+    return calls
+
+
+def _numbers(run: Run) -> list[int]:
+    return sorted(n for path in run.catalog.files("numbers") for n in pq.read_table(path).column("n").to_pylist())
+
+
+def test_a_second_run_does_nothing(folder: Path) -> None:
+    first = _run(folder, Read(folder)).execute(Read(folder))
+    assert (first.units_done, sorted(_calls(folder))) == (3, ["a", "b", "c"])
+    again = _run(folder, Read(folder)).execute(Read(folder))
+    assert (again.units_done, again.units_reused, _calls(folder)) == (0, 3, [])
+    assert again.manifest.version == first.manifest.version
+
+
+def test_a_changed_or_added_file_costs_its_own_unit(folder: Path) -> None:
+    _run(folder, Read(folder)).execute(Read(folder))
+    _calls(folder)
+    (folder / "b").write_text("5")
+    (folder / "d").write_text("6")
+    run = _run(folder, Read(folder))
+    outcome = run.execute(Read(folder))
+    assert (outcome.units_done, outcome.units_reused, sorted(_calls(folder))) == (2, 2, ["b", "d"])
+    assert _numbers(run) == [1, 2, 3, 5, 6, 21, 22, 23, 24]
+
+
+def test_a_removed_file_leaves_with_its_rows(folder: Path) -> None:
+    _run(folder, Read(folder)).execute(Read(folder))
+    (folder / "a").unlink()
+    run = _run(folder, Read(folder))
+    assert run.execute(Read(folder)).units_done == 0
+    assert _numbers(run) == [11, 12, 21, 22, 23, 24]
+
+
+def test_a_failed_unit_publishes_nothing_and_the_rest_is_kept(folder: Path) -> None:
+    run = _run(folder, Read(folder, fail=("b",)))
+    with pytest.raises(StageError, match=r"read: unit b: ValueError: told to fail \(details in .*_logs/read-b.txt\)"):
+        run.execute(Read(folder, fail=("b",)))
+    with pytest.raises(WorkFolderError, match="has no read yet"):
+        run.catalog.visible("read")
+    _calls(folder)
+    run = _run(folder, Read(folder))
+    assert run.execute(Read(folder)).units_done == 1
+    assert _calls(folder) == ["b"]
+    assert _numbers(run) == [1, 2, 3, 11, 12, 21, 22, 23, 24]
+
+
+def test_a_failed_increment_leaves_the_old_version_visible(folder: Path) -> None:
+    run = _run(folder, Read(folder))
+    run.execute(Read(folder))
+    before = _numbers(run)
+    (folder / "b").write_text("99")
+    with pytest.raises(StageError):
+        run.execute(Read(folder, fail=("b",)))
+    assert _numbers(run) == before
+
+
+def test_lost_rows_are_found(folder: Path) -> None:
+    run = _run(folder, Read(folder, lose=True))
+    with pytest.raises(ConservationError, match=r"lines 10 is not rows:numbers 6 \+ skipped:no_number 1"):
+        run.execute(Read(folder, lose=True))
+    with pytest.raises(WorkFolderError):
+        run.catalog.visible("read")
+
+
+def test_rejections_name_unit_and_reason(folder: Path) -> None:
+    run = _run(folder, Read(folder))
+    manifest = run.execute(Read(folder)).manifest
+    assert manifest.rejected == {"bad_row": 1}
+    table = pq.read_table(run.store.url(manifest.paths("rejections")[0]))
+    assert table.select(["stage", "unit", "reason", "detail"]).to_pylist() == [
+        {"stage": "read", "unit": "b", "reason": "bad_row", "detail": "x"}]
+
+
+def test_a_reader_is_told_of_staleness(folder: Path) -> None:
+    stages = (Read(folder), Total())
+    run = _run(folder, *stages)
+    for stage in stages:
+        run.execute(stage)
+    (folder / "a").write_text("7")
+    run.execute(stages[0])
+    with pytest.raises(StaleDatasetError, match="finish `curation run`"):
+        run.catalog.files("sums")
+    run.execute(stages[1])
+    assert run.catalog.files("sums")
+
+
+def test_same_content_from_new_inputs_redoes_nothing_downstream(folder: Path) -> None:
+    stages = (Read(folder), Total())
+    run = _run(folder, *stages)
+    for stage in stages:
+        run.execute(stage)
+    (folder / "a").write_text("1  2  3")  # another unit, the same rows
+    assert run.execute(stages[0]).units_done == 1
+    assert run.execute(stages[1]).units_done == 0
+    assert run.catalog.files("sums")
+
+
+def test_returning_to_an_earlier_state_redoes_nothing(folder: Path) -> None:
+    run = _run(folder, Read(folder))
+    run.execute(Read(folder))
+    (folder / "a").write_text("7")
+    run.execute(Read(folder))
+    (folder / "a").write_text("1 2 3")
+    assert run.execute(Read(folder)).units_done == 0
+    assert _numbers(run) == [1, 2, 3, 11, 12, 21, 22, 23, 24]
+
+
+def test_reports_without_manifest_are_taken_up(folder: Path) -> None:
+    """As after a kill between the last unit and the publication."""
+    run = _run(folder, Read(folder))
+    version = run.execute(Read(folder)).manifest.version
+    work = Path(run.store.root)
+    (work / "numbers" / "_current.json").unlink()
+    (work / "_runs" / "read" / version / "manifest.json").unlink()
+    (work / "_runs" / "read" / version / "reports" / "c.json").unlink()
+    _calls(folder)
+    assert run.execute(Read(folder)).units_done == 1
+    assert _calls(folder) == ["c"]
+
+
+def test_files_of_an_unfinished_attempt_are_not_read(folder: Path) -> None:
+    run = _run(folder, Read(folder))
+    manifest = run.execute(Read(folder)).manifest
+    torn = Path(run.store.root) / "numbers" / manifest.version / "a" / "deadbeef" / "00000.parquet"
+    torn.parent.mkdir()
+    torn.write_bytes(b"PAR1 torn")
+    assert len(_numbers(run)) == 9
+
+
+def test_the_manifest_tells_lineage(folder: Path) -> None:
+    stages = (Read(folder), Total())
+    run = _run(folder, *stages)
+    first, second = (run.execute(stage).manifest for stage in stages)
+    current = json.loads((Path(run.store.root) / "sums" / "_current.json").read_text())
+    assert current["inputs"] == {"read": first.version}
+    assert current["version"] == second.version
+    assert current["counts"] == {"added": 9}
+
+
+@pytest.mark.parametrize("partitions", [1, 3, 16])
+def test_spark_gives_what_this_process_gives(folder: Path, spark: Any, partitions: int) -> None:
+    results: list[Any] = []
+    for engine in (LocalEngine(), SparkEngine(spark, partitions)):
+        stages = (Read(folder), Total())
+        run = _run(folder, *stages, engine=engine)
+        for stage in stages:
+            run.execute(stage)
+        results.append(sorted(map(str, (pq.read_table(path).to_pylist() for path in run.catalog.files("sums")))))
+        _remove(Path(run.store.root))
+    assert results[0] == results[1]
+    assert results[0] == sorted(map(str, ([{"bucket": b, "total": t}] for b, t in ((1, 33), (2, 36), (3, 26), (4, 24)))))
+
+
+def test_a_failure_on_spark_is_one_line(folder: Path, spark: Any) -> None:
+    stage = Read(folder, fail=("a", "b"))
+    with pytest.raises(StageError, match=r"^read: unit a, and 1 more units: ValueError: told to fail") as error:
+        _run(folder, stage, engine=SparkEngine(spark)).execute(stage)
+    assert "\n" not in str(error.value)
+
+
+def test_unknown_dataset_names_are_refused(folder: Path) -> None:
+    with pytest.raises(WorkFolderError, match="no dataset is called 'numberz'"):
+        Catalog(Store.at(folder), (Read(folder),)).files("numberz")
+
+
+def _remove(folder: Path) -> None:
+    import shutil
+
+    shutil.rmtree(folder)

@@ -1,0 +1,118 @@
+"""The writer of a unit, and grouping of sorted rows."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from toys import NUMBERS
+
+from curation.errors import ConservationError
+from curation.runner import units
+from curation.runner.units import Unit, UnitReport, UnitWriter, report_path
+from curation.runner.work import split_by_unit
+from curation.storage import Store
+
+UNIT = Unit("u", {}, "identity")
+
+
+def _numbers(values: list[int]) -> pa.RecordBatch:
+    return pa.record_batch({"n": pa.array(values, pa.int64())}, schema=NUMBERS.schema)
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(1, 5)), max_size=12), st.integers(1, 7))
+def test_split_by_unit_equals_groupby(runs: list[tuple[int, int]], size: int) -> None:
+    keys = sorted(key for key, count in runs for _ in range(count))
+    table = pa.table({"key": pa.array(keys, pa.int32()), "at": pa.array(range(len(keys)), pa.int64())})
+    groups = {key: [at for batch in group for at in batch.column("at").to_pylist()]
+              for key, group in split_by_unit(iter(table.to_batches(max_chunksize=size)))}
+    assert groups == {key: [at for at, other in enumerate(keys) if other == key] for key in set(keys)}
+
+
+@given(st.lists(st.integers(0, 4), max_size=30), st.integers(1, 7))
+def test_split_by_unit_survives_unread_groups(keys: list[int], size: int) -> None:
+    table = pa.table({"key": pa.array(sorted(keys), pa.int32())})
+    assert [key for key, _ in split_by_unit(iter(table.to_batches(max_chunksize=size)))] == sorted(set(keys))
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=20))
+def test_batching_does_not_change_the_bytes(tmp_path_factory: pytest.TempPathFactory, sizes: list[int]) -> None:
+    store = Store.at(tmp_path_factory.mktemp("store"))
+    values = list(range(sum(sizes)))
+    one = UnitWriter(store, "read", "v", UNIT)
+    one.write(NUMBERS, _numbers(values))
+    many = UnitWriter(store, "read", "v", UNIT)
+    for size in sizes:
+        many.write(NUMBERS, _numbers(values[:size]))
+        values = values[size:]
+    assert one.commit().content("numbers") == many.commit().content("numbers")
+
+
+def test_large_files_are_rolled_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(units, "FILE_BYTES", 100)
+    monkeypatch.setattr(units, "GROUP_ROWS", 10)
+    writer = UnitWriter(Store.at(tmp_path), "read", "v", UNIT)
+    writer.write(NUMBERS, _numbers(list(range(25))))
+    report = writer.commit()
+    assert [entry.rows for entry in report.files["numbers"]] == [10, 10, 5]
+    assert [n for path in report.paths("numbers") for n in pq.read_table(tmp_path / path).column("n").to_pylist()] == list(range(25))
+
+
+def test_a_report_survives_json(tmp_path: Path) -> None:
+    writer = UnitWriter(Store.at(tmp_path), "read", "v", UNIT)
+    writer.write(NUMBERS, _numbers([1]))
+    writer.reject("bad_row", id="x", file="f", offset=3, detail="d")
+    writer.counts["lines"] += 2
+    report = writer.commit()
+    assert UnitReport.from_json(Store.at(tmp_path).read_json(report_path("read", "v", "u"))) == report
+    assert report.rejected == {"bad_row": 1}
+
+
+def test_files_that_hold_other_rows_than_written_are_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = UnitWriter(Store.at(tmp_path), "read", "v", UNIT)
+    writer.write(NUMBERS, _numbers([1, 2]))
+    writer._expected["numbers"] += 1
+    with pytest.raises(ConservationError, match="3 rows of numbers were written but the files hold 2"):
+        writer.commit()
+    assert Store.at(tmp_path).read_json(report_path("read", "v", "u")) is None
+
+
+def test_put_is_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store.at(tmp_path)
+    store.put("x/_current.json", b"old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        store.put("x/_current.json", b"new and longer")
+    assert store.read("x/_current.json") == b"old"
+    assert [path.name for path in (tmp_path / "x").iterdir()] == ["_current.json"]
+
+
+@pytest.fixture
+def memory_store() -> Iterator[Store]:
+    import fsspec
+
+    yield Store.at("memory://bucket/run")
+    fsspec.filesystem("memory").rm("/bucket", recursive=True)
+
+
+def test_the_writer_works_on_an_object_store(memory_store: Store) -> None:
+    writer = UnitWriter(memory_store, "read", "v", UNIT)
+    writer.write(NUMBERS, _numbers([1, 2, 3]))
+    report = writer.commit()
+    batches = list(memory_store.batches(report.paths("numbers")))
+    assert [n for batch in batches for n in batch.column("n").to_pylist()] == [1, 2, 3]
+    assert memory_store.names("_runs/read/v/reports") == {"u.json"}
+    assert memory_store.create("_lease.json", b"a")
+    assert not memory_store.create("_lease.json", b"b")
+    memory_store.remove("_lease.json")
+    memory_store.remove("_lease.json")
