@@ -19,12 +19,22 @@ from curation.storage import Store
 
 app = typer.Typer(
     help="From raw web crawls to balanced image-text and video-text training sets.",
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
 
 RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML file, see recipes/")]
-WorkFolder = Annotated[str, typer.Option("--work", metavar="DIR", help="folder of this run: local, or a URL that fsspec knows")]
-Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="change one setting of the recipe; may be repeated")]
-Limit = Annotated[int | None, typer.Option("--limit-archives", min=1, metavar="N", help="take only the first N archives, by name")]
+WorkFolder = Annotated[
+    str, typer.Option("--work", metavar="DIR", help="folder of this run: local, or a URL that fsspec knows")
+]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="A.B=C", help="change one setting of the recipe; may be repeated")
+]
+Limit = Annotated[
+    int | None, typer.Option("--limit-archives", min=1, metavar="N", help="take only the first N archives, by name")
+]
 
 console = Console(stderr=True, soft_wrap=True)
 out = Console(soft_wrap=True, highlight=False)
@@ -39,8 +49,13 @@ def _stage_names() -> list[str]:
 
 
 @app.command()
-def run(recipe: RecipePath, work: WorkFolder, overrides: Overrides = None, limit_archives: Limit = None,
-        until: Annotated[str | None, typer.Option(metavar="STAGE", help="stop after this stage")] = None) -> None:
+def run(
+    recipe: RecipePath,
+    work: WorkFolder,
+    overrides: Overrides = None,
+    limit_archives: Limit = None,
+    until: Annotated[str | None, typer.Option(metavar="STAGE", help="stop after this stage")] = None,
+) -> None:
     """Bring a work folder up to date with a recipe: only what changed is done; a stopped run continues."""
     if until is not None and until not in _stage_names():
         raise RecipeError(f"--until {until!r} is no stage: choose one of {', '.join(_stage_names())}")

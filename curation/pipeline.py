@@ -12,9 +12,9 @@ from curation.stages.pairs import Pairs
 
 STAGES: tuple[Stage, ...] = (
     Extract(),  # archives, tables       -> candidates     one unit per file
-    Pairs(),    # candidates             -> pairs          the one shuffle, into media buckets
-    Match(),    # pairs, vocabularies    -> matches        per bucket
-    Count(),    # partial counts         -> entry_counts   per vocabulary
-    Draw(),     # matches, entry_counts  -> draws          per bucket; independent of any threshold
+    Pairs(),  # candidates             -> pairs          the one shuffle, into media buckets
+    Match(),  # pairs, vocabularies    -> matches        per bucket
+    Count(),  # partial counts         -> entry_counts   per vocabulary
+    Draw(),  # matches, entry_counts  -> draws          per bucket; independent of any threshold
     Balance(),  # draws, matches, pairs  -> kept_pairs     per bucket
 )

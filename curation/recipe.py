@@ -145,7 +145,9 @@ class Target(Section):
 
     pairs: PositiveInt | None = Field(None, description="pairs to keep")
     media: PositiveInt | None = Field(None, description="media with at least one kept pair")
-    survival: Share = Field(1.0, description="expected share that outlives download and filters; the target is after it")
+    survival: Share = Field(
+        1.0, description="expected share that outlives download and filters; the target is after it"
+    )
 
     @model_validator(mode="after")
     def _one_unit(self) -> Target:
@@ -187,7 +189,9 @@ class Runtime(Section):
     """How a run uses the machine. Nothing here changes a result."""
 
     master: str | None = Field(None, description="Spark master; default local[*], or what spark-submit gives")
-    shuffle_partitions: PositiveInt | None = Field(None, description="tasks of the pairs shuffle; default from the size")
+    shuffle_partitions: PositiveInt | None = Field(
+        None, description="tasks of the pairs shuffle; default from the size"
+    )
     driver_memory: str = Field("2g", description="memory of the laptop's JVM, as Spark writes it")
 
 

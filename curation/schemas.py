@@ -52,138 +52,190 @@ _PROVENANCE = (
 )
 
 CANDIDATES = Dataset(
-    "candidates", 1, "archive",
+    "candidates",
+    1,
+    "archive",
     "What the archives say: one row per (media URL, text) occurrence, raw, with provenance.",
-    pa.schema([
-        _MEDIA_ID,
-        _MODALITY,
-        _MEDIA_URL,
-        _column("text", pa.string(), "the text as found, white space trimmed, line breaks as spaces"),
-        _column("text_source", pa.string(), "field that said it: alt, title, data-image-title, or a table's column"),
-        *_PROVENANCE,
-    ]),
+    pa.schema(
+        [
+            _MEDIA_ID,
+            _MODALITY,
+            _MEDIA_URL,
+            _column("text", pa.string(), "the text as found, white space trimmed, line breaks as spaces"),
+            _column(
+                "text_source", pa.string(), "field that said it: alt, title, data-image-title, or a table's column"
+            ),
+            *_PROVENANCE,
+        ]
+    ),
 )
 
 PAIRS = Dataset(
-    "pairs", 1, "media bucket",
+    "pairs",
+    1,
+    "media bucket",
     "Distinct (media, text) with language, after the text rules; ordered by media_id, then pair_id.",
-    pa.schema([
-        _PAIR_ID,
-        _MEDIA_ID,
-        _BUCKET,
-        _MODALITY,
-        _MEDIA_URL,
-        _column("text", pa.string(), "text after the recipe's redactions"),
-        _column("text_sources", _STRINGS, "every field that said this text about this media, sorted"),
-        _column("lang", pa.string(), "language by fastText lid.176; empty where the text has no letters"),
-        _column("lang_score", pa.float32(), "probability the identifier gave to lang"),
-        *_PROVENANCE,
-        _column("occurrences", pa.int64(), "candidates merged into this row; provenance is that of the smallest"),
-    ]),
+    pa.schema(
+        [
+            _PAIR_ID,
+            _MEDIA_ID,
+            _BUCKET,
+            _MODALITY,
+            _MEDIA_URL,
+            _column("text", pa.string(), "text after the recipe's redactions"),
+            _column("text_sources", _STRINGS, "every field that said this text about this media, sorted"),
+            _column("lang", pa.string(), "language by fastText lid.176; empty where the text has no letters"),
+            _column("lang_score", pa.float32(), "probability the identifier gave to lang"),
+            *_PROVENANCE,
+            _column("occurrences", pa.int64(), "candidates merged into this row; provenance is that of the smallest"),
+        ]
+    ),
 )
 
 MATCHES = Dataset(
-    "matches", 1, "media bucket",
+    "matches",
+    1,
+    "media bucket",
     "Pairs whose text holds at least one entry; same order as pairs.",
-    pa.schema([
-        _PAIR_ID,
-        _MEDIA_ID,
-        _MODALITY,
-        _VOCABULARY_LANG,
-        _column("entry_ids", _INTS, "entries found in the text, ascending, each once"),
-    ]),
+    pa.schema(
+        [
+            _PAIR_ID,
+            _MEDIA_ID,
+            _MODALITY,
+            _VOCABULARY_LANG,
+            _column("entry_ids", _INTS, "entries found in the text, ascending, each once"),
+        ]
+    ),
 )
 
 _COUNT = _column("texts", pa.int64(), "number of pairs whose text holds the entry")
 
 MATCH_COUNTS = Dataset(
-    "match_counts", 1, "media bucket",
+    "match_counts",
+    1,
+    "media bucket",
     "Partial sums of entry_counts, one set per unit of match.",
     pa.schema([_MODALITY, _VOCABULARY_LANG, _ENTRY_ID, _COUNT]),
 )
 
 ENTRY_COUNTS = Dataset(
-    "entry_counts", 1, "vocabulary_lang",
+    "entry_counts",
+    1,
+    "vocabulary_lang",
     "Texts per (modality, vocabulary_lang, entry) in the whole pool; entries without a match have no row.",
-    pa.schema([
-        _MODALITY,
-        _VOCABULARY_LANG,
-        _ENTRY_ID,
-        _column("entry", pa.string(), "the entry's text"),
-        _COUNT,
-    ]),
+    pa.schema(
+        [
+            _MODALITY,
+            _VOCABULARY_LANG,
+            _ENTRY_ID,
+            _column("entry", pa.string(), "the entry's text"),
+            _COUNT,
+        ]
+    ),
 )
 
 DRAWS = Dataset(
-    "draws", 1, "media bucket",
+    "draws",
+    1,
+    "media bucket",
     "One row per match: what decides at any threshold whether it is kept. Kept at t is critical_threshold <= t.",
-    pa.schema([
-        _PAIR_ID,
-        _MEDIA_ID,
-        _MODALITY,
-        _VOCABULARY_LANG,
-        _column("picked", pa.bool_(), "the text chosen for its media; always true where the recipe keeps all texts"),
-        _column("critical_threshold", pa.float64(), "smallest t >= 1 that keeps the pair; infinite where not picked"),
-    ]),
+    pa.schema(
+        [
+            _PAIR_ID,
+            _MEDIA_ID,
+            _MODALITY,
+            _VOCABULARY_LANG,
+            _column(
+                "picked", pa.bool_(), "the text chosen for its media; always true where the recipe keeps all texts"
+            ),
+            _column(
+                "critical_threshold", pa.float64(), "smallest t >= 1 that keeps the pair; infinite where not picked"
+            ),
+        ]
+    ),
 )
 
 DRAW_HISTOGRAMS = Dataset(
-    "draw_histograms", 1, "media bucket",
+    "draw_histograms",
+    1,
+    "media bucket",
     "Partial histograms of critical_threshold on fixed logarithmic bins.",
-    pa.schema([
-        _MODALITY,
-        _VOCABULARY_LANG,
-        _column("bin", pa.int32(), "bin of curation.balance.CriticalHistogram"),
-        _column("pairs", pa.int64(), "pairs whose critical_threshold falls into the bin"),
-        _column("media", pa.int64(), "media whose smallest critical_threshold (in this language) falls into the bin"),
-    ]),
+    pa.schema(
+        [
+            _MODALITY,
+            _VOCABULARY_LANG,
+            _column("bin", pa.int32(), "bin of curation.balance.CriticalHistogram"),
+            _column("pairs", pa.int64(), "pairs whose critical_threshold falls into the bin"),
+            _column(
+                "media", pa.int64(), "media whose smallest critical_threshold (in this language) falls into the bin"
+            ),
+        ]
+    ),
 )
 
 KEPT_PAIRS = Dataset(
-    "kept_pairs", 1, "media bucket",
+    "kept_pairs",
+    1,
+    "media bucket",
     "The balanced selection: the pairs that were kept, complete enough to fetch from.",
-    pa.schema([
-        _PAIR_ID,
-        _MEDIA_ID,
-        _BUCKET,
-        _MODALITY,
-        _MEDIA_URL,
-        _column("text", pa.string(), "the text that was matched"),
-        _column("text_sources", _STRINGS, "every field that said this text about this media, sorted"),
-        _column("lang", pa.string(), "language by fastText lid.176"),
-        _VOCABULARY_LANG,
-        _column("entry_ids", _INTS, "entries found in the text, ascending, each once"),
-        _column("keep_probability", pa.float64(), "1 - product over entry_ids of (1 - min(1, t / count))"),
-        _column("critical_threshold", pa.float64(), "smallest t >= 1 that keeps the pair"),
-        _column("page_url", pa.string(), "page that held the link", nullable=True),
-        _column("robots", _STRINGS, "robots directives of the page"),
-    ]),
+    pa.schema(
+        [
+            _PAIR_ID,
+            _MEDIA_ID,
+            _BUCKET,
+            _MODALITY,
+            _MEDIA_URL,
+            _column("text", pa.string(), "the text that was matched"),
+            _column("text_sources", _STRINGS, "every field that said this text about this media, sorted"),
+            _column("lang", pa.string(), "language by fastText lid.176"),
+            _VOCABULARY_LANG,
+            _column("entry_ids", _INTS, "entries found in the text, ascending, each once"),
+            _column("keep_probability", pa.float64(), "1 - product over entry_ids of (1 - min(1, t / count))"),
+            _column("critical_threshold", pa.float64(), "smallest t >= 1 that keeps the pair"),
+            _column("page_url", pa.string(), "page that held the link", nullable=True),
+            _column("robots", _STRINGS, "robots directives of the page"),
+        ]
+    ),
 )
 
 KEPT_COUNTS = Dataset(
-    "kept_counts", 1, "media bucket",
+    "kept_counts",
+    1,
+    "media bucket",
     "Partial sums: kept texts per (modality, vocabulary_lang, entry), one set per unit of balance.",
     pa.schema([_MODALITY, _VOCABULARY_LANG, _ENTRY_ID, _COUNT]),
 )
 
 REJECTIONS = Dataset(
-    "rejections", 1, "as its stage",
+    "rejections",
+    1,
+    "as its stage",
     "One row per failed or refused thing, under rejections/stage=...",
-    pa.schema([
-        _column("stage", pa.string(), "stage that refused it"),
-        _column("unit", pa.string(), "unit it belongs to"),
-        _column("id", pa.string(), "media_id, where it is known", nullable=True),
-        _column("file", pa.string(), "input file, where there is one", nullable=True),
-        _column("offset", pa.int64(), "byte offset in the file; row number in a table", nullable=True),
-        _column("reason", pa.string(), "code of curation.errors.Reason"),
-        _column("detail", pa.string(), "what exactly was wrong, in words", nullable=True),
-    ]),
+    pa.schema(
+        [
+            _column("stage", pa.string(), "stage that refused it"),
+            _column("unit", pa.string(), "unit it belongs to"),
+            _column("id", pa.string(), "media_id, where it is known", nullable=True),
+            _column("file", pa.string(), "input file, where there is one", nullable=True),
+            _column("offset", pa.int64(), "byte offset in the file; row number in a table", nullable=True),
+            _column("reason", pa.string(), "code of curation.errors.Reason"),
+            _column("detail", pa.string(), "what exactly was wrong, in words", nullable=True),
+        ]
+    ),
 )
 
 DATASETS = {
     dataset.name: dataset
     for dataset in (
-        CANDIDATES, PAIRS, MATCHES, MATCH_COUNTS, ENTRY_COUNTS,
-        DRAWS, DRAW_HISTOGRAMS, KEPT_PAIRS, KEPT_COUNTS, REJECTIONS,
+        CANDIDATES,
+        PAIRS,
+        MATCHES,
+        MATCH_COUNTS,
+        ENTRY_COUNTS,
+        DRAWS,
+        DRAW_HISTOGRAMS,
+        KEPT_PAIRS,
+        KEPT_COUNTS,
+        REJECTIONS,
     )
 }

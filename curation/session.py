@@ -1,4 +1,4 @@
-"""A SparkSession: on a laptop with whatever Java is there or the one from PyPI, on a cluster what spark-submit gives."""
+"""A SparkSession: on a laptop with its own Java or the one from PyPI, on a cluster what spark-submit gives."""
 
 from __future__ import annotations
 
@@ -123,7 +123,8 @@ def _java_home(java: Path) -> Path:
         dropped.append("--add-opens=java.base/sun.security.action=ALL-UNNAMED")
     script = (
         f'#!/bin/sh\nfor a in "$@"; do\n  shift\n  case "$a" in {"|".join(dropped)}) ;; *) set -- "$@" "$a" ;; esac\n'
-        f'done\nexec {shlex.quote(str(java))} "$@"\n')
+        f'done\nexec {shlex.quote(str(java))} "$@"\n'
+    )
     name = f"curation-java-{os.getuid()}-{hashlib.sha256(script.encode()).hexdigest()[:12]}"
     wrapper = Path(tempfile.gettempdir()) / name / "bin" / "java"
     if not wrapper.exists() or wrapper.read_text() != script:

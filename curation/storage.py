@@ -90,7 +90,7 @@ class Store:
         self.put(path, json.dumps(value, ensure_ascii=False, sort_keys=True).encode("utf-8", "surrogatepass"))
 
     def create(self, path: str, data: bytes) -> bool:
-        """Writes a small file if it is not there yet; whether it did. Exact on local disks, last-writer-wins elsewhere."""
+        """Writes a small file if it is not there yet; whether it did. Exact on local disks, last writer wins elsewhere."""
         if not self.is_local:
             if self._fs.exists(self.url(path)):
                 return False
@@ -138,7 +138,9 @@ class Store:
             return pq.ParquetFile(self.url(path))
         return pq.ParquetFile(self._fs.open(self.url(path), "rb"))
 
-    def batches(self, paths: list[str], columns: list[str] | None = None, rows: int = 65_536) -> Iterator[pa.RecordBatch]:
+    def batches(
+        self, paths: list[str], columns: list[str] | None = None, rows: int = 65_536
+    ) -> Iterator[pa.RecordBatch]:
         """Record batches of some Parquet files, in order, one row group in memory at a time."""
         for path in paths:
             with self.parquet(path) as file:

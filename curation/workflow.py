@@ -21,8 +21,9 @@ from curation.runner.run import Run, StageOutcome
 from curation.storage import Store, storage_errors
 
 
-def run(recipe: Recipe, store: Store, *, reporter: Reporter, out: Console,
-        until: str | None = None, only: str | None = None) -> list[StageOutcome]:
+def run(
+    recipe: Recipe, store: Store, *, reporter: Reporter, out: Console, until: str | None = None, only: str | None = None
+) -> list[StageOutcome]:
     """Brings the stages up to date in order, up to `until`, or `only` one whose inputs are there already."""
     started = time.monotonic()
     outcomes: list[StageOutcome] = []
@@ -72,7 +73,9 @@ def _scratch(store: Store) -> str:
         except FileExistsError:
             raise WorkFolderError(f"{store.root} is a file: give a folder with --work") from None
         except OSError as error:
-            raise WorkFolderError(f"cannot make the work folder {store.root}: {error.strerror}; choose another") from None
+            raise WorkFolderError(
+                f"cannot make the work folder {store.root}: {error.strerror}; choose another"
+            ) from None
         return str(base)
     folder = tempfile.mkdtemp(prefix="curation-spark-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -93,7 +96,9 @@ def validate(recipe: Recipe) -> list[str]:
     if missing and len(missing) == len(files):
         raise RecipeError(f"none of the {len(files)} input files is there, e.g. {missing[0]}")
     size = sum(file.size_bytes or 0 for file in files)
-    lines = [f"inputs       {len(files)} files, {size / 1e6:,.1f} MB" + (f", {len(missing)} missing" if missing else "")]
+    lines = [
+        f"inputs       {len(files)} files, {size / 1e6:,.1f} MB" + (f", {len(missing)} missing" if missing else "")
+    ]
     for lang, location in sorted(recipe.match.vocabularies.items()):
         vocabulary = Vocabulary.load(location, lang, definition=recipe.match.definition)
         lines.append(f"vocabulary   {lang}: {len(vocabulary):,} entries from {location}")

@@ -161,7 +161,8 @@ class CardTables:
         rows = self.rows(
             f"""
             WITH flat AS (
-                SELECT {value} AS value, candidates, pairs, matched, kept FROM tallies WHERE facet = $1 AND text_sources IS NULL
+                SELECT {value} AS value, candidates, pairs, matched, kept
+                FROM tallies WHERE facet = $1 AND text_sources IS NULL
                 UNION ALL
                 SELECT unnest(text_sources), candidates, pairs, matched, kept
                 FROM tallies WHERE facet = $1 AND text_sources IS NOT NULL),

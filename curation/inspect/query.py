@@ -23,7 +23,7 @@ class Query:
     def view(self, name: str, dataset: Dataset, paths: Sequence[str]) -> None:
         """`name` becomes the rows of some files (paths within the work folder); without files it is empty."""
         files = [self._store.url(path) for path in paths]
-        self._database.execute(f"CREATE VIEW {name} AS {select(dataset, files)}")
+        self._database.execute(f"CREATE VIEW {name} AS {select(dataset, files)}").fetchall()
 
     def arrow(self, name: str, table: pa.Table) -> None:
         """`name` becomes an Arrow table."""
@@ -31,11 +31,11 @@ class Query:
 
     def keep(self, name: str, sql: str, parameters: Sequence[Any] = ()) -> None:
         """`name` becomes the result of a SELECT, computed once."""
-        self._database.execute(f"CREATE TEMP TABLE {name} AS {sql}", list(parameters))
+        self._database.execute(f"CREATE TEMP TABLE {name} AS {sql}", list(parameters)).fetchall()
 
     def table(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
         """The result of a SELECT."""
-        return self._database.execute(sql, list(parameters)).to_arrow_table()
+        return self._database.sql(sql, params=list(parameters)).to_arrow_table()
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """The result of a SELECT that gives few rows."""
@@ -43,12 +43,12 @@ class Query:
 
     def value(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
         """The first column of the first row; None where there is no row."""
-        row = self._database.execute(sql, list(parameters)).fetchone()
-        return row[0] if row else None
+        table = self.table(sql, parameters)
+        return table.column(0)[0].as_py() if table.num_rows else None
 
     def batches(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[pa.RecordBatch]:
         """The result of a SELECT that may not fit into memory."""
-        reader: Iterator[pa.RecordBatch] = self._database.execute(sql, list(parameters)).to_arrow_reader(65_536)
+        reader: Iterator[pa.RecordBatch] = self._database.sql(sql, params=list(parameters)).to_arrow_reader(65_536)
         yield from reader
 
 

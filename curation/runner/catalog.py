@@ -53,14 +53,18 @@ class Catalog:
         return True
 
     def visible(self, stage: str) -> Manifest:
-        """The current version for a reader. Raises WorkFolderError where there is none, StaleDatasetError if outdated."""
+        """The current version for a reader.
+
+        Raises WorkFolderError where there is none, StaleDatasetError where it is outdated.
+        """
         manifest = self.current(stage)
         if manifest is None:
             raise WorkFolderError(f"{self.store.root} has no {stage} yet: run `curation run` to make it")
         if not self.is_fresh(manifest):
             raise StaleDatasetError(
                 f"{stage} in {self.store.root} was made from inputs that have been replaced since: "
-                "finish `curation run` to bring it up to date")
+                "finish `curation run` to bring it up to date"
+            )
         return manifest
 
     def files(self, dataset: str) -> list[str]:

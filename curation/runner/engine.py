@@ -29,8 +29,9 @@ class WorkEngine(Protocol):
     def units(self, stage: UnitStage, task: Task, units: Sequence[Unit], on_done: OnDone) -> list[Result]:
         """Does units."""
 
-    def shuffle(self, stage: ShuffleStage, task: Task, items: Sequence[dict[str, Any]], units: Sequence[Unit],
-                on_done: OnDone) -> list[Result]:
+    def shuffle(
+        self, stage: ShuffleStage, task: Task, items: Sequence[dict[str, Any]], units: Sequence[Unit], on_done: OnDone
+    ) -> list[Result]:
         """Maps items and reduces the given units; units without rows are missing from the results."""
 
 
@@ -49,8 +50,9 @@ class LocalEngine:
             on_done(len(results), rows)
         return results
 
-    def shuffle(self, stage: ShuffleStage, task: Task, items: Sequence[dict[str, Any]], units: Sequence[Unit],
-                on_done: OnDone) -> list[Result]:
+    def shuffle(
+        self, stage: ShuffleStage, task: Task, items: Sequence[dict[str, Any]], units: Sequence[Unit], on_done: OnDone
+    ) -> list[Result]:
         batches = [batch for item in items for batch in stage.map(item, task)]
         table = pa.Table.from_batches(batches, schema=stage.rows)
         table = table.sort_by([(name, "ascending") for name in (stage.rows.names[0], *stage.order)])
@@ -80,8 +82,9 @@ class SparkEngine:
 
         return self._watched(lambda: self._spread(units).map(work).collect(), on_done, done, rows)
 
-    def shuffle(self, stage: ShuffleStage, task: Task, items: Sequence[dict[str, Any]], units: Sequence[Unit],
-                on_done: OnDone) -> list[Result]:
+    def shuffle(
+        self, stage: ShuffleStage, task: Task, items: Sequence[dict[str, Any]], units: Sequence[Unit], on_done: OnDone
+    ) -> list[Result]:
         done, rows = self._accumulators()
         key = stage.rows.names[0]
 
@@ -99,7 +102,7 @@ class SparkEngine:
             frame = self._mapped(stage, task, items)
             parted = frame.repartition(self._shuffle_partitions(len(units)), key)
             results = parted.sortWithinPartitions(key, *stage.order).mapInArrow(reduce, "result binary")
-            return [pickle.loads(row.result) for row in results.collect()]  # noqa: S301 - our own bytes
+            return [pickle.loads(row.result) for row in results.collect()]
 
         return self._watched(job, on_done, done, rows)
 
@@ -158,7 +161,9 @@ class SparkEngine:
         return value
 
 
-def _reduce(stage: ShuffleStage, task: Task, units: Sequence[Unit], batches: Iterator[pa.RecordBatch]) -> Iterator[Result]:
+def _reduce(
+    stage: ShuffleStage, task: Task, units: Sequence[Unit], batches: Iterator[pa.RecordBatch]
+) -> Iterator[Result]:
     wanted = {unit.inputs["number"]: unit for unit in units}
     for number, group in split_by_unit(batches):
         if number in wanted:

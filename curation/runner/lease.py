@@ -25,8 +25,14 @@ DEAD_S = 8.0  # without a beat for so long, a run is taken for dead: four beats,
 class Lease:
     """Held while a run changes the folder. Use as a context manager."""
 
-    def __init__(self, store: Store, *, beat_s: float = BEAT_S, dead_s: float = DEAD_S,
-                 say: Callable[[str], None] = lambda line: None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        beat_s: float = BEAT_S,
+        dead_s: float = DEAD_S,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> None:
         self._store, self._beat_s, self._dead_s, self._say = store, beat_s, dead_s, say
         self._token = uuid4().hex
         self._beats = 0
@@ -66,7 +72,8 @@ class Lease:
             if seen != first:
                 raise WorkFolderError(
                     f"another run ({holder}) is at work in {self._store.root}: wait for it or stop it, "
-                    "or choose another --work folder")
+                    "or choose another --work folder"
+                )
             if not told:
                 self._say(f"a run ({holder}) left its lease; taking over if it stays silent for {self._dead_s:.0f} s")
                 told = True

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 
 class Reporter(Protocol):
@@ -16,15 +24,11 @@ class Reporter(Protocol):
 
     def say(self, line: str) -> None: ...
 
-    def stage(self, name: str, units: int) -> StageProgress: ...
+    def stage(self, name: str, units: int) -> AbstractContextManager[StageProgress]: ...
 
 
 class StageProgress(Protocol):
     """The line of one stage."""
-
-    def __enter__(self) -> StageProgress: ...
-
-    def __exit__(self, *exc: object) -> None: ...
 
     def update(self, units: int, rows: int) -> None: ...
 
@@ -59,10 +63,20 @@ class Terminal:
 class _Line:
     def __init__(self, console: Console, name: str, units: int) -> None:
         self._progress = Progress(
-            SpinnerColumn(), TextColumn("{task.description:<8}"), BarColumn(bar_width=24), MofNCompleteColumn(),
-            TextColumn("units"), TextColumn("{task.fields[rows]:>12,} rows"), TextColumn("{task.fields[rate]:>9,.0f} rows/s"),
-            TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
-            console=console, transient=True, disable=not console.is_terminal)
+            SpinnerColumn(),
+            TextColumn("{task.description:<8}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("units"),
+            TextColumn("{task.fields[rows]:>12,} rows"),
+            TextColumn("{task.fields[rate]:>9,.0f} rows/s"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
         self._task = self._progress.add_task(name, total=units, rows=0, rate=0.0)
         self._started = time.monotonic()
 

@@ -75,8 +75,9 @@ class _LazyEngine:
 class Run:
     """A recipe on a work folder."""
 
-    def __init__(self, store: Store, recipe: Recipe, stages: tuple[Stage, ...], engine: EngineFactory,
-                 reporter: Reporter) -> None:
+    def __init__(
+        self, store: Store, recipe: Recipe, stages: tuple[Stage, ...], engine: EngineFactory, reporter: Reporter
+    ) -> None:
         self.store, self.recipe, self.stages = store, recipe, stages
         self.catalog = Catalog(store, stages)
         self._engine = _LazyEngine(engine)
@@ -100,7 +101,9 @@ class Run:
         reusable = self._reusable(stage, version, units, published)
         return StagePlan(stage, version, settings, context, units, reusable, published)
 
-    def _reusable(self, stage: Stage, version: str, units: list[Unit], published: Manifest | None) -> dict[str, UnitReport]:
+    def _reusable(
+        self, stage: Stage, version: str, units: list[Unit], published: Manifest | None
+    ) -> dict[str, UnitReport]:
         """Reports of units that are done already: in this version, an earlier run of it, or the published one."""
         stored = self.catalog.stored(stage.name, version)
         known = dict(stored.reports) if stored else {}
@@ -115,8 +118,11 @@ class Run:
             if unit.name not in known and f"{unit.name}.json" in finished:
                 report = UnitReport.from_json(self.store.read_json(report_path(stage.name, version, unit.name)))
                 known[unit.name] = report
-        return {unit.name: known[unit.name] for unit in units
-                if unit.name in known and known[unit.name].identity == unit.identity}
+        return {
+            unit.name: known[unit.name]
+            for unit in units
+            if unit.name in known and known[unit.name].identity == unit.identity
+        }
 
     def execute(self, stage: Stage) -> StageOutcome:
         """Brings one stage up to date. Raises StageError or ConservationError; then nothing is published."""
@@ -130,8 +136,10 @@ class Run:
             if manifest != plan.published:
                 self.catalog.publish(manifest)
             return StageOutcome(manifest, 0, len(plan.units), time.monotonic() - started)
-        self.store.put_json(f"_runs/{stage.name}/{plan.version}/plan.json", [
-            {"unit": unit.name, "identity": unit.identity, "inputs": unit.inputs} for unit in plan.units])
+        self.store.put_json(
+            f"_runs/{stage.name}/{plan.version}/plan.json",
+            [{"unit": unit.name, "identity": unit.identity, "inputs": unit.inputs} for unit in plan.units],
+        )
         reports = dict(plan.reusable)
         if pending:
             reports.update(self._do(plan, pending))
@@ -177,7 +185,9 @@ class Run:
         more = f", and {len(failures) - 1} more units" if len(failures) > 1 else ""
         raise StageError(f"{stage.name}: unit {first.unit}{more}: {first.message}{hint}")
 
-    def _manifest(self, plan: StagePlan, reports: dict[str, UnitReport], inputs: dict[str, str], wall_s: float) -> Manifest:
+    def _manifest(
+        self, plan: StagePlan, reports: dict[str, UnitReport], inputs: dict[str, str], wall_s: float
+    ) -> Manifest:
         counts: Counter[str] = Counter()
         rejected: Counter[str] = Counter()
         for report in reports.values():
@@ -185,9 +195,18 @@ class Run:
             rejected.update(report.rejected)
         finished = datetime.now(UTC).isoformat(timespec="seconds")
         return Manifest(
-            plan.stage.name, plan.version, inputs, plan.settings, plan.context, curation.__version__,
-            dict(sorted(counts.items())), dict(sorted(rejected.items())),
-            {unit.name: reports[unit.name] for unit in plan.units}, round(wall_s, 2), finished)
+            plan.stage.name,
+            plan.version,
+            inputs,
+            plan.settings,
+            plan.context,
+            curation.__version__,
+            dict(sorted(counts.items())),
+            dict(sorted(rejected.items())),
+            {unit.name: reports[unit.name] for unit in plan.units},
+            round(wall_s, 2),
+            finished,
+        )
 
     def _check(self, stage: Stage, manifest: Manifest) -> None:
         counts = dict(manifest.counts)

@@ -31,11 +31,14 @@ class Law:
         """Raises ConservationError with both sides where they differ."""
         left, right = (sum(_matching(names, counts).values()) for names in (self.left, self.right))
         if left != right:
-            sides = [" + ".join(f"{name} {value:,}" for name, value in _matching(names, counts).items()) or "0"
-                     for names in (self.left, self.right)]
+            sides = [
+                " + ".join(f"{name} {value:,}" for name, value in _matching(names, counts).items()) or "0"
+                for names in (self.left, self.right)
+            ]
             raise ConservationError(
                 f"{stage}: rows were lost or doubled: {sides[0]} is not {sides[1]}; nothing was published. "
-                "This is a defect of curation: please report it with the recipe")
+                "This is a defect of curation: please report it with the recipe"
+            )
 
 
 def _matching(names: Sequence[str], counts: Mapping[str, int]) -> dict[str, int]:

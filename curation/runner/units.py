@@ -125,7 +125,9 @@ class _DatasetWriter:
             batch = batch.slice(head.num_rows)
             self._pending.append(head)
             self._pending_rows += head.num_rows
-            self._pending_bytes += head.get_total_buffer_size() * head.num_rows // max(1, head.num_rows + batch.num_rows)
+            self._pending_bytes += (
+                head.get_total_buffer_size() * head.num_rows // max(1, head.num_rows + batch.num_rows)
+            )
             if self._pending_rows >= GROUP_ROWS or self._pending_bytes >= GROUP_BYTES:
                 self._flush()
 
@@ -137,7 +139,9 @@ class _DatasetWriter:
         if self._parquet is None:
             self._path = f"{self._folder}/{len(self.entries):05d}.parquet"
             self._sink = _HashingFile(self._store.open_write(self._path))
-            self._parquet = pq.ParquetWriter(pa.PythonFile(self._sink, mode="w"), self._dataset.schema, compression="zstd")
+            self._parquet = pq.ParquetWriter(
+                pa.PythonFile(self._sink, mode="w"), self._dataset.schema, compression="zstd"
+            )
         self._parquet.write_table(table, row_group_size=GROUP_ROWS)
         if self._sink is not None and self._sink.size >= FILE_BYTES:
             self._end_file()
@@ -188,8 +192,15 @@ class UnitWriter:
         self._expected[dataset.name] += batch.num_rows
         self._writer(dataset).write(batch)
 
-    def reject(self, reason: str, *, id: str | None = None, file: str | None = None,
-               offset: int | None = None, detail: str | None = None) -> None:
+    def reject(
+        self,
+        reason: str,
+        *,
+        id: str | None = None,
+        file: str | None = None,
+        offset: int | None = None,
+        detail: str | None = None,
+    ) -> None:
         """Records one refused thing."""
         self.rejected[str(reason)] += 1
         self._rejections.append((self._stage, self._unit.name, id, file, offset, str(reason), detail))
@@ -200,12 +211,19 @@ class UnitWriter:
         if self._rejections:
             columns = [list(column) for column in zip(*self._rejections, strict=True)]
             self._rejections = []
-            self.write(REJECTIONS, pa.RecordBatch.from_arrays(
-                [pa.array(values, kind) for values, kind in zip(columns, REJECTIONS.schema.types, strict=True)],
-                schema=REJECTIONS.schema))
+            self.write(
+                REJECTIONS,
+                pa.RecordBatch.from_arrays(
+                    [pa.array(values, kind) for values, kind in zip(columns, REJECTIONS.schema.types, strict=True)],
+                    schema=REJECTIONS.schema,
+                ),
+            )
 
     def commit(self) -> UnitReport:
-        """Closes the files, reads their footers back, and writes the report. Raises ConservationError on a difference."""
+        """Closes the files, reads their footers back, and writes the report.
+
+        Raises ConservationError where the files do not hold what was written.
+        """
         self._flush_rejections()
         files = {name: writer.close() for name, writer in self._writers.items()}
         for name, entries in files.items():
@@ -213,11 +231,18 @@ class UnitWriter:
             if committed != self._expected[name]:
                 raise ConservationError(
                     f"{self._stage}/{self._unit.name}: {self._expected[name]} rows of {name} were written but the "
-                    f"files hold {committed}: check the disk, then run again")
+                    f"files hold {committed}: check the disk, then run again"
+                )
         wall, cpu = self._started
         report = UnitReport(
-            self._unit.name, self._unit.identity, dict(sorted(self.counts.items())), dict(sorted(self.rejected.items())),
-            files, round(time.monotonic() - wall, 3), round(time.process_time() - cpu, 3))
+            self._unit.name,
+            self._unit.identity,
+            dict(sorted(self.counts.items())),
+            dict(sorted(self.rejected.items())),
+            files,
+            round(time.monotonic() - wall, 3),
+            round(time.process_time() - cpu, 3),
+        )
         self._store.put_json(report_path(self._stage, self._version, self._unit.name), report.to_json())
         return report
 

@@ -1,4 +1,4 @@
-"""balance: thresholds, and with them the selection. One unit per media bucket; only draws, matches and pairs are read."""
+"""balance: thresholds, and with them the selection. One unit per media bucket; no archive or text is matched anew."""
 
 from __future__ import annotations
 
@@ -42,17 +42,28 @@ class Balance(UnitStage):
         return {
             "entry_counts": count.paths(ENTRY_COUNTS.name),
             "sizes": {lang: facts["entries"] for lang, facts in count.context["vocabularies"].items()},
-            **solved.to_context()}
+            **solved.to_context(),
+        }
 
     def plan(self, planning: Planning, context: dict[str, Any]) -> list[Unit]:
         pairs, match, draw = (planning.inputs[name].reports for name in ("pairs", "match", "draw"))
         return [
-            Unit(name,
-                 {"pairs": pairs[name].paths(PAIRS.name), "matches": match[name].paths(MATCHES.name),
-                  "draws": draw[name].paths(DRAWS.name)},
-                 self.identity(context["thresholds"], pairs[name].content(PAIRS.name), draw[name].identity,
-                               match[name].content(MATCHES.name)))
-            for name in sorted(draw)]
+            Unit(
+                name,
+                {
+                    "pairs": pairs[name].paths(PAIRS.name),
+                    "matches": match[name].paths(MATCHES.name),
+                    "draws": draw[name].paths(DRAWS.name),
+                },
+                self.identity(
+                    context["thresholds"],
+                    pairs[name].content(PAIRS.name),
+                    draw[name].identity,
+                    match[name].content(MATCHES.name),
+                ),
+            )
+            for name in sorted(draw)
+        ]
 
     def process(self, unit: Unit, task: Task, writer: UnitWriter) -> None:
         counts = task_counts(task)
@@ -73,9 +84,12 @@ class Balance(UnitStage):
 
 def _kept(unit: Unit, task: Task, counts: Counts, kept_counts: Counts, writer: UnitWriter) -> Iterator[pa.RecordBatch]:
     """Kept rows of draws and matches, with their keep probability; counts what was not kept, and why."""
-    thresholds = {(modality, lang): t for modality, of_lang in task.context["thresholds"].items() for lang, t in of_lang.items()}
-    probabilities = np.concatenate([entry_probabilities(array, thresholds[key]) for key, array in sorted(counts.items())]
-                                   or [np.zeros(0)])
+    thresholds = {
+        (modality, lang): t for modality, of_lang in task.context["thresholds"].items() for lang, t in of_lang.items()
+    }
+    probabilities = np.concatenate(
+        [entry_probabilities(array, thresholds[key]) for key, array in sorted(counts.items())] or [np.zeros(0)]
+    )
     wanted = ["picked", "critical_threshold"], ["pair_id", "modality", "vocabulary_lang", "entry_ids"]
     for draws, matches in aligned(task.store, unit.inputs["draws"], unit.inputs["matches"], wanted):
         limit = np.zeros(matches.num_rows)
@@ -92,12 +106,20 @@ def _kept(unit: Unit, task: Task, counts: Counts, kept_counts: Counts, writer: U
         offsets, entries, begins = flat_entries(rows, counts)
         _add_kept(kept_counts, entries, begins, counts)
         yield pa.RecordBatch.from_arrays(
-            [rows.column("pair_id"), rows.column("vocabulary_lang"), rows.column("entry_ids"),
-             draws.column("critical_threshold").filter(mask), pa.array(keep_probabilities(offsets, entries, probabilities))],
-            names=["pair_id", "vocabulary_lang", "entry_ids", "critical_threshold", *_OWN])
+            [
+                rows.column("pair_id"),
+                rows.column("vocabulary_lang"),
+                rows.column("entry_ids"),
+                draws.column("critical_threshold").filter(mask),
+                pa.array(keep_probabilities(offsets, entries, probabilities)),
+            ],
+            names=["pair_id", "vocabulary_lang", "entry_ids", "critical_threshold", *_OWN],
+        )
 
 
-def _add_kept(kept_counts: Counts, entries: np.ndarray[Any, Any], begins: dict[tuple[str, str], int], counts: Counts) -> None:
+def _add_kept(
+    kept_counts: Counts, entries: np.ndarray[Any, Any], begins: dict[tuple[str, str], int], counts: Counts
+) -> None:
     for key, begin in begins.items():
         own = entries[(entries >= begin) & (entries < begin + len(counts[key]))] - begin
         if len(own):

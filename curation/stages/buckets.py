@@ -41,8 +41,9 @@ def conformed(columns: dict[str, pa.Array], schema: pa.Schema) -> pa.RecordBatch
     return pa.RecordBatch.from_arrays([columns[field.name].cast(field.type) for field in schema], schema=schema)
 
 
-def aligned(store: Store, left: list[str], right: list[str], columns: tuple[list[str], list[str]],
-            rows: int = BATCH_ROWS) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
+def aligned(
+    store: Store, left: list[str], right: list[str], columns: tuple[list[str], list[str]], rows: int = BATCH_ROWS
+) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
     """Batches of two datasets that hold the same rows in the same order, cut at the same places."""
     others = _Cursor(store.batches(right, columns[1], rows))
     for batch in store.batches(left, columns[0], rows):

@@ -38,9 +38,13 @@ class Count(UnitStage):
         match = planning.inputs["match"]
         content = match.content(MATCH_COUNTS.name)
         return [
-            Unit(f"lang-{lang}", {"lang": lang, "match_counts": match.paths(MATCH_COUNTS.name)},
-                 self.identity(facts["fingerprint"], content))
-            for lang, facts in sorted(context["vocabularies"].items())]
+            Unit(
+                f"lang-{lang}",
+                {"lang": lang, "match_counts": match.paths(MATCH_COUNTS.name)},
+                self.identity(facts["fingerprint"], content),
+            )
+            for lang, facts in sorted(context["vocabularies"].items())
+        ]
 
     def process(self, unit: Unit, task: Task, writer: UnitWriter) -> None:
         lang = unit.inputs["lang"]
@@ -50,10 +54,19 @@ class Count(UnitStage):
         for (modality, _), total in sorted(totals.items()):
             ids = np.flatnonzero(total)
             writer.counts["entry_matches"] += int(total.sum())
-            writer.write(ENTRY_COUNTS, pa.RecordBatch.from_arrays([
-                pa.repeat(pa.scalar(modality, pa.string()), len(ids)), pa.repeat(pa.scalar(lang, pa.string()), len(ids)),
-                pa.array(ids.astype(np.int32)), entries.take(pa.array(ids)), pa.array(total[ids])],
-                schema=ENTRY_COUNTS.schema))
+            writer.write(
+                ENTRY_COUNTS,
+                pa.RecordBatch.from_arrays(
+                    [
+                        pa.repeat(pa.scalar(modality, pa.string()), len(ids)),
+                        pa.repeat(pa.scalar(lang, pa.string()), len(ids)),
+                        pa.array(ids.astype(np.int32)),
+                        entries.take(pa.array(ids)),
+                        pa.array(total[ids]),
+                    ],
+                    schema=ENTRY_COUNTS.schema,
+                ),
+            )
 
 
 def sum_counts(store: Store, paths: list[str], sizes: dict[str, int]) -> Counts:
@@ -76,7 +89,9 @@ def entry_counts(count: Manifest, store: Store, *, pool_modalities: bool) -> Cou
 
 
 @lru_cache(maxsize=2)
-def load_counts(store: Store, paths: tuple[str, ...], sizes: tuple[tuple[str, int], ...], pool_modalities: bool) -> Counts:
+def load_counts(
+    store: Store, paths: tuple[str, ...], sizes: tuple[tuple[str, int], ...], pool_modalities: bool
+) -> Counts:
     """As entry_counts, kept per worker process; do not change what it returns."""
     totals = sum_counts(store, list(paths), dict(sizes))
     if not pool_modalities:

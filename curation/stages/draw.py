@@ -43,9 +43,13 @@ class Draw(UnitStage):
     def plan(self, planning: Planning, context: dict[str, Any]) -> list[Unit]:
         counts = planning.inputs["count"].content(ENTRY_COUNTS.name)
         return [
-            Unit(name, {"matches": report.paths(MATCHES.name)},
-                 self.identity(planning.settings, counts, report.content(MATCHES.name)))
-            for name, report in sorted(planning.inputs["match"].reports.items())]
+            Unit(
+                name,
+                {"matches": report.paths(MATCHES.name)},
+                self.identity(planning.settings, counts, report.content(MATCHES.name)),
+            )
+            for name, report in sorted(planning.inputs["match"].reports.items())
+        ]
 
     def process(self, unit: Unit, task: Task, writer: UnitWriter) -> None:
         counts = task_counts(task)
@@ -85,7 +89,9 @@ def media_starts(media_ids: pa.Array) -> np.ndarray[Any, Any]:
     return np.concatenate([[0], np.flatnonzero(changes) + 1]) if len(media_ids) else np.zeros(0, np.int64)
 
 
-def flat_entries(batch: pa.RecordBatch, counts: Counts) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], dict[tuple[str, str], int]]:
+def flat_entries(
+    batch: pa.RecordBatch, counts: Counts
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], dict[tuple[str, str], int]]:
     """Entry ids of all rows in one numbering over all (modality, language): offsets, ids, and where each one begins."""
     begins: dict[tuple[str, str], int] = {}
     total = 0
@@ -140,7 +146,16 @@ def _write_histogram(histogram: Histogram, writer: UnitWriter) -> None:
     for modality, lang in sorted({key[1:] for key in histogram}):
         pairs, media = (histogram[unit, modality, lang].counts for unit in ("pairs", "media"))
         bins = np.flatnonzero((pairs > 0) | (media > 0))
-        writer.write(DRAW_HISTOGRAMS, pa.RecordBatch.from_arrays([
-            pa.repeat(pa.scalar(modality, pa.string()), len(bins)), pa.repeat(pa.scalar(lang, pa.string()), len(bins)),
-            pa.array(bins.astype(np.int32)), pa.array(pairs[bins]), pa.array(media[bins])],
-            schema=DRAW_HISTOGRAMS.schema))
+        writer.write(
+            DRAW_HISTOGRAMS,
+            pa.RecordBatch.from_arrays(
+                [
+                    pa.repeat(pa.scalar(modality, pa.string()), len(bins)),
+                    pa.repeat(pa.scalar(lang, pa.string()), len(bins)),
+                    pa.array(bins.astype(np.int32)),
+                    pa.array(pairs[bins]),
+                    pa.array(media[bins]),
+                ],
+                schema=DRAW_HISTOGRAMS.schema,
+            ),
+        )

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
+
+import pyarrow as pa
 
 from curation.crawl import InputFile, ReadLog, expand_inputs, table_batches, wat_batches
 from curation.errors import Reason
@@ -36,23 +39,31 @@ class Extract(UnitStage):
         return Unit(
             f"{stem}-{digest(file.path, source)[:8]}",
             {"path": file.path, "size_bytes": file.size_bytes, "missing": file.missing, "source": source},
-            self.identity(planning.settings, source, state))
+            self.identity(planning.settings, source, state),
+        )
 
     def process(self, unit: Unit, task: Task, writer: UnitWriter) -> None:
         path, source = unit.inputs["path"], unit.inputs["source"]
         log = ReadLog(path)
         if unit.inputs["missing"]:
             log.reject(None, Reason.MISSING_FILE, "named by the recipe or a list, but not there")
-            batches = iter(())
+            batches: Iterator[pa.RecordBatch] = iter(())
         elif source["kind"] == "wat":
-            batches = wat_batches(path, log, variant=task.settings["variant"], snapshot=source["snapshot"],
-                                  max_record_bytes=task.settings["max_record_bytes"])
+            batches = wat_batches(
+                path,
+                log,
+                variant=task.settings["variant"],
+                snapshot=source["snapshot"],
+                max_record_bytes=task.settings["max_record_bytes"],
+            )
         else:
-            batches = table_batches(path, TableColumns(**source["columns"]), log,
-                                    modality=source["modality"], snapshot=source["snapshot"])
+            batches = table_batches(
+                path, TableColumns(**source["columns"]), log, modality=source["modality"], snapshot=source["snapshot"]
+            )
         for batch in batches:
             writer.write(CANDIDATES, batch)
         writer.counts.update(log.counts)
         for rejection in log.rejections:
-            writer.reject(rejection.reason, id=rejection.id, file=rejection.file,
-                          offset=rejection.offset, detail=rejection.detail)
+            writer.reject(
+                rejection.reason, id=rejection.id, file=rejection.file, offset=rejection.offset, detail=rejection.detail
+            )

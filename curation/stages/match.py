@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.concepts import Matcher, Vocabulary
-from curation.recipe import Recipe
+from curation.recipe import Definition, Recipe
 from curation.runner.stage import Law, Planning, Task, UnitStage
 from curation.runner.units import Unit, UnitWriter
 from curation.schemas import MATCH_COUNTS, MATCHES, PAIRS
@@ -41,16 +41,23 @@ class Match(UnitStage):
             if not planning.store.names(path):
                 planning.store.put_table(path, pa.table([vocabulary.entries.cast(pa.string())], schema=_ENTRIES))
             described[lang] = {
-                "fingerprint": vocabulary.fingerprint, "entries": len(vocabulary),
-                "duplicates_dropped": vocabulary.duplicates_dropped, "location": location}
+                "fingerprint": vocabulary.fingerprint,
+                "entries": len(vocabulary),
+                "duplicates_dropped": vocabulary.duplicates_dropped,
+                "location": location,
+            }
         return {"vocabularies": described}
 
     def plan(self, planning: Planning, context: dict[str, Any]) -> list[Unit]:
         prints = {lang: facts["fingerprint"] for lang, facts in context["vocabularies"].items()}
         return [
-            Unit(name, {"pairs": report.paths(PAIRS.name)},
-                 self.identity(planning.settings, prints, report.content(PAIRS.name)))
-            for name, report in sorted(planning.inputs["pairs"].reports.items())]
+            Unit(
+                name,
+                {"pairs": report.paths(PAIRS.name)},
+                self.identity(planning.settings, prints, report.content(PAIRS.name)),
+            )
+            for name, report in sorted(planning.inputs["pairs"].reports.items())
+        ]
 
     def process(self, unit: Unit, task: Task, writer: UnitWriter) -> None:
         counts: dict[tuple[str, str], np.ndarray[Any, Any]] = {}
@@ -61,7 +68,8 @@ class Match(UnitStage):
             hits = pc.greater(pc.fill_null(pc.list_value_length(matched), 0), 0)
             rows = pa.RecordBatch.from_arrays(
                 [batch.column("pair_id"), batch.column("media_id"), batch.column("modality"), langs, matched],
-                names=MATCHES.columns).filter(hits)
+                names=MATCHES.columns,
+            ).filter(hits)
             writer.counts["no_vocabulary"] += langs.null_count
             writer.counts["unmatched"] += batch.num_rows - langs.null_count - rows.num_rows
             writer.counts["entry_matches"] += len(rows.column("entry_ids").flatten())
@@ -89,7 +97,7 @@ def vocabulary_entries(store: Store, fingerprint: str) -> pa.Array:
 
 
 @lru_cache(maxsize=512)
-def _matcher(store: Store, fingerprint: str, lang: str, definition: str) -> Matcher:
+def _matcher(store: Store, fingerprint: str, lang: str, definition: Definition) -> Matcher:
     """Built once per worker process."""
     entries = vocabulary_entries(store, fingerprint)
     return Matcher(Vocabulary.from_entries(entries.to_pylist(), lang=lang, definition=definition))
@@ -100,7 +108,9 @@ def _matched(batch: pa.RecordBatch, langs: pa.Array, task: Task) -> pa.Array:
     parts: list[pa.Array] = []
     order: list[np.ndarray[Any, Any]] = []
     for lang in pc.unique(langs).to_pylist():
-        where = np.flatnonzero(np.asarray(pc.fill_null(pc.equal(langs, lang), False) if lang is not None else pc.is_null(langs)))
+        where = np.flatnonzero(
+            np.asarray(pc.fill_null(pc.equal(langs, lang), False) if lang is not None else pc.is_null(langs))
+        )
         order.append(where)
         if lang is None:
             parts.append(pa.nulls(len(where), pa.list_(pa.int32())))
@@ -129,6 +139,15 @@ def write_counts(counts: dict[tuple[str, str], np.ndarray[Any, Any]], dataset: A
     """Writes the non-zero counts, in a fixed order."""
     for (modality, lang), total in sorted(counts.items()):
         ids = np.flatnonzero(total)
-        writer.write(dataset, pa.RecordBatch.from_arrays([
-            pa.repeat(pa.scalar(modality, pa.string()), len(ids)), pa.repeat(pa.scalar(lang, pa.string()), len(ids)),
-            pa.array(ids.astype(np.int32)), pa.array(total[ids])], schema=dataset.schema))
+        writer.write(
+            dataset,
+            pa.RecordBatch.from_arrays(
+                [
+                    pa.repeat(pa.scalar(modality, pa.string()), len(ids)),
+                    pa.repeat(pa.scalar(lang, pa.string()), len(ids)),
+                    pa.array(ids.astype(np.int32)),
+                    pa.array(total[ids]),
+                ],
+                schema=dataset.schema,
+            ),
+        )

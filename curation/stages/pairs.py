@@ -28,13 +28,27 @@ _PLACEHOLDER = "placeholder"
 _LANGUAGE = "language"
 _COMPACT_ROWS = 50_000  # rows of one media that are held before they are merged
 
-_ROWS = pa.schema([
-    ("media_bucket", pa.int32()), ("media_id", pa.string()), ("pair_id", pa.string()),
-    ("snapshot", pa.string()), ("archive", pa.string()), ("record_offset", pa.int64()), ("field_order", pa.int32()),
-    ("text_source", pa.string()), ("page_url", pa.string()), ("modality", pa.string()), ("robots", pa.string()),
-    ("media_url", pa.string()), ("text", pa.string()), ("lang", pa.string()), ("lang_score", pa.float32()),
-    ("rule", pa.string()), ("occurrences", pa.int64()),
-])
+_ROWS = pa.schema(
+    [
+        ("media_bucket", pa.int32()),
+        ("media_id", pa.string()),
+        ("pair_id", pa.string()),
+        ("snapshot", pa.string()),
+        ("archive", pa.string()),
+        ("record_offset", pa.int64()),
+        ("field_order", pa.int32()),
+        ("text_source", pa.string()),
+        ("page_url", pa.string()),
+        ("modality", pa.string()),
+        ("robots", pa.string()),
+        ("media_url", pa.string()),
+        ("text", pa.string()),
+        ("lang", pa.string()),
+        ("lang_score", pa.float32()),
+        ("rule", pa.string()),
+        ("occurrences", pa.int64()),
+    ]
+)
 
 
 class Pairs(ShuffleStage):
@@ -46,8 +60,18 @@ class Pairs(ShuffleStage):
     outputs = (PAIRS, REJECTIONS)
     laws = (Law(("in:candidates",), ("rows:pairs", "duplicates", "filtered:*", "placeholder_texts")),)
     rows = _ROWS
-    order = ("media_id", "pair_id", "snapshot", "archive", "record_offset", "field_order",
-             "text_source", "page_url", "modality", "robots")
+    order = (
+        "media_id",
+        "pair_id",
+        "snapshot",
+        "archive",
+        "record_offset",
+        "field_order",
+        "text_source",
+        "page_url",
+        "modality",
+        "robots",
+    )
 
     def settings(self, recipe: Recipe) -> dict[str, Any]:
         return recipe.pairs.model_dump()
@@ -59,8 +83,11 @@ class Pairs(ShuffleStage):
 
     def items(self, planning: Planning) -> list[dict[str, Any]]:
         reports = planning.inputs["extract"].reports
-        return [{"files": report.paths(CANDIDATES.name)} for _, report in sorted(reports.items())
-                if report.rows(CANDIDATES.name)]
+        return [
+            {"files": report.paths(CANDIDATES.name)}
+            for _, report in sorted(reports.items())
+            if report.rows(CANDIDATES.name)
+        ]
 
     def map(self, item: dict[str, Any], task: Task) -> Iterator[pa.RecordBatch]:
         settings = PairsSection.model_validate(task.settings)
@@ -83,17 +110,23 @@ def _prepare(batch: pa.RecordBatch, settings: PairsSection) -> Iterator[pa.Recor
     text = redact(batch.column("text"), settings.rules)
     nothing = pa.nulls(batch.num_rows, pa.string())
     columns = {name: batch.column(name) for name in CANDIDATES.columns}
-    table = pa.table({
-        **columns,
-        "media_bucket": bucket_numbers(batch.column("media_id"), settings.media_buckets),
-        "pair_id": pair_ids(batch.column("media_id"), text),
-        "robots": pc.binary_join(batch.column("robots").cast(pa.list_(pa.string())), ","),
-        "text": text,
-        "lang": nothing,
-        "lang_score": pa.nulls(batch.num_rows, pa.float32()),
-        "rule": nothing,
-        "occurrences": pa.array(np.ones(batch.num_rows, np.int64)),
-    }).select(_ROWS.names).cast(_ROWS)
+    table = (
+        pa.table(
+            {
+                **columns,
+                "media_bucket": bucket_numbers(batch.column("media_id"), settings.media_buckets),
+                "pair_id": pair_ids(batch.column("media_id"), text),
+                "robots": pc.binary_join(batch.column("robots").cast(pa.list_(pa.string())), ","),
+                "text": text,
+                "lang": nothing,
+                "lang_score": pa.nulls(batch.num_rows, pa.float32()),
+                "rule": nothing,
+                "occurrences": pa.array(np.ones(batch.num_rows, np.int64)),
+            }
+        )
+        .select(_ROWS.names)
+        .cast(_ROWS)
+    )
     rows, placeholders = _without_placeholders(_compact(table), settings.placeholder_texts)
     yield from placeholders.to_batches()
     yield from _judged(rows, settings).to_batches()
@@ -114,8 +147,12 @@ def _judged(rows: pa.Table, settings: PairsSection) -> pa.Table:
         rules = pc.if_else(pc.and_(foreign, pc.is_null(rules)), _LANGUAGE, rules)
     rule = rules.take(unique.indices)
     text = pc.if_else(pc.is_null(rule), rows.column("text"), pa.scalar(None, pa.string()))
-    for name, values in (("lang", langs.take(unique.indices)), ("lang_score", scores.take(unique.indices)),
-                         ("rule", rule), ("text", text)):
+    for name, values in (
+        ("lang", langs.take(unique.indices)),
+        ("lang_score", scores.take(unique.indices)),
+        ("rule", rule),
+        ("text", text),
+    ):
         rows = rows.set_column(rows.schema.get_field_index(name), name, values)
     return rows.cast(_ROWS)
 
@@ -202,7 +239,9 @@ def _merge(table: pa.Table, limit: int, writer: UnitWriter) -> None:
     filtered = table.filter(pc.is_valid(table.column("rule")))
     if filtered.num_rows:
         sums = filtered.group_by("rule").aggregate([("occurrences", "sum")])
-        for rule, total in zip(sums.column("rule").to_pylist(), sums.column("occurrences_sum").to_pylist(), strict=True):
+        for rule, total in zip(
+            sums.column("rule").to_pylist(), sums.column("occurrences_sum").to_pylist(), strict=True
+        ):
             writer.counts[f"filtered:{rule}"] += total
     kept = table.filter(pc.is_null(table.column("rule"))).combine_chunks()
     if kept.num_rows:
@@ -225,13 +264,18 @@ def _placeholder_mask(table: pa.Table, limit: int) -> np.ndarray[Any, Any]:
 def _reject_placeholders(table: pa.Table, writer: UnitWriter) -> None:
     sums = table.group_by(["media_id", "media_url"]).aggregate([("occurrences", "sum")]).sort_by("media_id")
     for row in sums.to_pylist():
-        writer.reject(Reason.PLACEHOLDER, id=row["media_id"],
-                      detail=f"{row['occurrences_sum']} texts in the pool: {row['media_url'][:200]}")
+        writer.reject(
+            Reason.PLACEHOLDER,
+            id=row["media_id"],
+            detail=f"{row['occurrences_sum']} texts in the pool: {row['media_url'][:200]}",
+        )
 
 
 def _pairs(rows: pa.Table) -> pa.Table:
     """Rows sorted by pair to one row per pair: first provenance, all sources, all robots directives."""
-    pair = np.concatenate([[0], np.cumsum(np.asarray(pc.not_equal(rows.column("pair_id")[1:], rows.column("pair_id")[:-1])))])
+    pair = np.concatenate(
+        [[0], np.cumsum(np.asarray(pc.not_equal(rows.column("pair_id")[1:], rows.column("pair_id")[:-1])))]
+    )
     pair = pair.astype(np.int64)
     first = np.flatnonzero(np.diff(pair, prepend=-1))
     merged = rows.take(pa.array(first))

@@ -16,7 +16,7 @@ from curation.recipe import Balance, Target
 from curation.runner.stage import Planning
 from curation.runner.units import digest
 from curation.schemas import DRAW_HISTOGRAMS, DRAWS
-from curation.stages.count import Counts, entry_counts
+from curation.stages.count import entry_counts
 from curation.stages.draw import media_starts
 from curation.storage import Store
 
@@ -34,7 +34,12 @@ class Solved:
     notes: list[str] = field(default_factory=list)
 
     def to_context(self) -> dict[str, Any]:
-        return {"thresholds": self.thresholds, "tail_shares": self.tail_shares, "target": self.target, "notes": self.notes}
+        return {
+            "thresholds": self.thresholds,
+            "tail_shares": self.tail_shares,
+            "target": self.target,
+            "notes": self.notes,
+        }
 
     def add(self, modality: str, found: Thresholds) -> None:
         self.thresholds[modality] = {lang: float(t) for lang, t in sorted(found.by_language.items())}
@@ -43,7 +48,9 @@ class Solved:
 
 def solve(planning: Planning, section: Balance) -> Solved:
     """Raises BalanceError where the settings do not determine thresholds for this pool."""
-    counts = entry_counts(planning.inputs["count"], planning.store, pool_modalities=planning.settings["pool_modalities"])
+    counts = entry_counts(
+        planning.inputs["count"], planning.store, pool_modalities=planning.settings["pool_modalities"]
+    )
     if not counts:
         raise BalanceError("no text matched any entry: check that match.vocabularies fit the texts' languages")
     solved = Solved()
@@ -60,16 +67,29 @@ def solve(planning: Planning, section: Balance) -> Solved:
     return solved
 
 
-def _solve_modality(planning: Planning, section: Balance, modality: str, counts: dict[str, Any], solved: Solved) -> None:
+def _solve_modality(
+    planning: Planning, section: Balance, modality: str, counts: dict[str, Any], solved: Solved
+) -> None:
     target = section.target.get(modality) if isinstance(section.target, dict) else section.target  # type: ignore[call-overload]
     t = section.t.get(modality) if isinstance(section.t, dict) else section.t  # type: ignore[call-overload]
     rule = section.other_languages
     if target is not None:
-        found = _solve_target(planning, target, {f"{modality}/{lang}": array for lang, array in counts.items()},
-                              f"{modality}/{section.pivot}", rule)
+        found = _solve_target(
+            planning,
+            target,
+            {f"{modality}/{lang}": array for lang, array in counts.items()},
+            f"{modality}/{section.pivot}",
+            rule,
+        )
         solved.target[modality] = found.pop("report")
-        solved.add(modality, Thresholds({key.split("/", 1)[1]: value for key, value in found["by_key"].items()},
-                                        found["tail_share"], section.pivot))
+        solved.add(
+            modality,
+            Thresholds(
+                {key.split("/", 1)[1]: value for key, value in found["by_key"].items()},
+                found["tail_share"],
+                section.pivot,
+            ),
+        )
     elif t is not None:
         solved.add(modality, thresholds_for(counts, pivot=section.pivot, t=t, rule=rule))
     else:
@@ -77,10 +97,13 @@ def _solve_modality(planning: Planning, section: Balance, modality: str, counts:
         solved.add(modality, thresholds_for(counts, pivot=section.pivot, p=share, rule=rule))
 
 
-def _solve_overall(planning: Planning, section: Balance, by_modality: dict[str, dict[str, Any]], target: Target,
-                   solved: Solved) -> None:
+def _solve_overall(
+    planning: Planning, section: Balance, by_modality: dict[str, dict[str, Any]], target: Target, solved: Solved
+) -> None:
     """One tail share for all modalities, so that none is favoured."""
-    counts = {f"{modality}/{lang}": array for modality, of_lang in by_modality.items() for lang, array in of_lang.items()}
+    counts = {
+        f"{modality}/{lang}": array for modality, of_lang in by_modality.items() for lang, array in of_lang.items()
+    }
     found = _solve_target(planning, target, counts, "", section.other_languages)
     solved.target["all"] = found["report"]
     for modality in by_modality:
@@ -106,15 +129,26 @@ def _search(planning: Planning, target: Target, counts: dict[str, Any], pivot: s
     size = round((wanted or 0) / target.survival)
     histograms = pool_histograms(planning, unit)
     solution = thresholds_for_target(
-        {key: histograms.get(key, CriticalHistogram.from_values(np.zeros(0))) for key in counts}, counts, size,
-        pivot=pivot, rule=rule, refine=_refiner(planning, unit, sorted(counts)))
+        {key: histograms.get(key, CriticalHistogram.from_values(np.zeros(0))) for key in counts},
+        counts,
+        size,
+        pivot=pivot,
+        rule=rule,
+        refine=_refiner(planning, unit, sorted(counts)),
+    )
     return {
         "by_key": {key: float(t) for key, t in solution.thresholds.by_language.items()},
         "tail_share": float(solution.thresholds.tail_share),
         "report": {
-            "unit": unit, "wanted": wanted, "survival": target.survival, "wanted_before_losses": size,
-            "expected": int(solution.expected_size), "reachable_below": solution.below,
-            "reachable_above": solution.above}}
+            "unit": unit,
+            "wanted": wanted,
+            "survival": target.survival,
+            "wanted_before_losses": size,
+            "expected": int(solution.expected_size),
+            "reachable_below": solution.below,
+            "reachable_above": solution.above,
+        },
+    }
 
 
 def pool_histograms(planning: Planning, unit: str) -> dict[str, CriticalHistogram]:
@@ -193,7 +227,8 @@ def _note_missed(solved: Solved) -> None:
         if abs(expected - wanted) > TOLERANCE * wanted:
             solved.notes.append(
                 f"{wanted:,} {report['unit']} ({scope}) cannot be reached: the nearest sizes are "
-                f"{report['reachable_below']:,} and {report['reachable_above']:,}; {expected:,} are kept")
+                f"{report['reachable_below']:,} and {report['reachable_above']:,}; {expected:,} are kept"
+            )
 
 
 def _note_idle(by_modality: dict[str, dict[str, np.ndarray[Any, Any]]], solved: Solved) -> None:
@@ -203,4 +238,5 @@ def _note_idle(by_modality: dict[str, dict[str, np.ndarray[Any, Any]]], solved: 
             top = max(int(array.max()) for array in of_lang.values())
             solved.notes.append(
                 f"no {modality} entry is above its threshold, so nothing is thinned: the most frequent entry has "
-                f"{top:,} texts; lower balance.t or give balance.tail_share")
+                f"{top:,} texts; lower balance.t or give balance.tail_share"
+            )

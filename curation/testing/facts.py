@@ -114,6 +114,11 @@ class PageFact:
     def host(self) -> str:
         return urlsplit(self.url).netloc
 
+    @property
+    def directives(self) -> tuple[str, ...]:
+        """Robots directives of page and header together, sorted, each once."""
+        return tuple(sorted({*self.robots, *self.robots_header}))
+
 
 @dataclass(frozen=True)
 class Damage:

@@ -26,8 +26,8 @@ _ODD = [
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
-    again = links(1, 150)[:40]
-    folder = Folder(tmp_path_factory.mktemp("why"), {"one": links(1, 150), "two": [*links(2, 100), *again, *_ODD]})
+    again = links(1, 60)[:40]
+    folder = Folder(tmp_path_factory.mktemp("why"), {"one": links(1, 60), "two": [*links(2, 20), *again, *_ODD]})
     folder.run(draw={"texts_per_media": "one"})
     return folder
 
@@ -92,7 +92,7 @@ def test_counts_of_entries_are_those_of_the_pool(folder: Folder, stories: dict[s
 
 def test_a_pair_id_tells_that_pair_only(folder: Folder) -> None:
     pair_id, media_id, text, times = folder.query(
-        "SELECT pair_id, media_id, text, occurrences FROM pairs WHERE occurrences > 1 "
+        "SELECT pair_id, media_id, text, occurrences FROM pairs WHERE occurrences > 1 AND NOT contains(text, '<') "
         "AND media_id IN (SELECT media_id FROM pairs GROUP BY 1 HAVING count(*) > 1) ORDER BY pair_id LIMIT 1")[0]
     story = why(folder.catalog, pair_id.upper())
     assert (story.media_id, [pair.pair_id for pair in story.pairs]) == (media_id, [pair_id])

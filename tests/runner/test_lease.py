@@ -17,7 +17,11 @@ FAST = {"beat_s": 0.05, "dead_s": 0.5}
 
 def test_a_second_run_is_refused_while_the_first_beats(tmp_path: Path) -> None:
     store = Store.at(tmp_path)
-    with Lease(store, **FAST), pytest.raises(WorkFolderError, match=r"another run \(.*:\d+\) is at work"), Lease(store, **FAST):
+    with (
+        Lease(store, **FAST),
+        pytest.raises(WorkFolderError, match=r"another run \(.*:\d+\) is at work"),
+        Lease(store, **FAST),
+    ):
         pass
     with Lease(store, **FAST):
         pass

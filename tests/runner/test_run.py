@@ -107,7 +107,8 @@ def test_rejections_name_unit_and_reason(folder: Path) -> None:
     assert manifest.rejected == {"bad_row": 1}
     table = pq.read_table(run.store.url(manifest.paths("rejections")[0]))
     assert table.select(["stage", "unit", "reason", "detail"]).to_pylist() == [
-        {"stage": "read", "unit": "b", "reason": "bad_row", "detail": "x"}]
+        {"stage": "read", "unit": "b", "reason": "bad_row", "detail": "x"}
+    ]
 
 
 def test_a_reader_is_told_of_staleness(folder: Path) -> None:
@@ -187,7 +188,9 @@ def test_spark_gives_what_this_process_gives(folder: Path, spark: Any, partition
         results.append(sorted(map(str, (pq.read_table(path).to_pylist() for path in run.catalog.files("sums")))))
         _remove(Path(run.store.root))
     assert results[0] == results[1]
-    assert results[0] == sorted(map(str, ([{"bucket": b, "total": t}] for b, t in ((1, 33), (2, 36), (3, 26), (4, 24)))))
+    assert results[0] == sorted(
+        map(str, ([{"bucket": b, "total": t}] for b, t in ((1, 33), (2, 36), (3, 26), (4, 24))))
+    )
 
 
 def test_a_failure_on_spark_is_one_line(folder: Path, spark: Any) -> None:

@@ -30,8 +30,10 @@ def _numbers(values: list[int]) -> pa.RecordBatch:
 def test_split_by_unit_equals_groupby(runs: list[tuple[int, int]], size: int) -> None:
     keys = sorted(key for key, count in runs for _ in range(count))
     table = pa.table({"key": pa.array(keys, pa.int32()), "at": pa.array(range(len(keys)), pa.int64())})
-    groups = {key: [at for batch in group for at in batch.column("at").to_pylist()]
-              for key, group in split_by_unit(iter(table.to_batches(max_chunksize=size)))}
+    groups = {
+        key: [at for batch in group for at in batch.column("at").to_pylist()]
+        for key, group in split_by_unit(iter(table.to_batches(max_chunksize=size)))
+    }
     assert groups == {key: [at for at, other in enumerate(keys) if other == key] for key in set(keys)}
 
 
@@ -61,7 +63,9 @@ def test_large_files_are_rolled_over(tmp_path: Path, monkeypatch: pytest.MonkeyP
     writer.write(NUMBERS, _numbers(list(range(25))))
     report = writer.commit()
     assert [entry.rows for entry in report.files["numbers"]] == [10, 10, 5]
-    assert [n for path in report.paths("numbers") for n in pq.read_table(tmp_path / path).column("n").to_pylist()] == list(range(25))
+    assert [
+        n for path in report.paths("numbers") for n in pq.read_table(tmp_path / path).column("n").to_pylist()
+    ] == list(range(25))
 
 
 def test_a_report_survives_json(tmp_path: Path) -> None:

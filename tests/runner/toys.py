@@ -14,10 +14,16 @@ from curation.runner.units import Unit, UnitWriter
 from curation.schemas import Dataset
 
 NUMBERS = Dataset("numbers", 1, "file", "toy", pa.schema([pa.field("n", pa.int64(), nullable=False)]))
-SUMS = Dataset("sums", 1, "bucket", "toy", pa.schema([pa.field("bucket", pa.int32(), nullable=False),
-                                                      pa.field("total", pa.int64(), nullable=False)]))
-RECIPE = Recipe.model_validate({
-    "name": "toy", "inputs": [{"kind": "wat", "paths": ["x"]}], "match": {"vocabularies": {"en": "x"}}})
+SUMS = Dataset(
+    "sums",
+    1,
+    "bucket",
+    "toy",
+    pa.schema([pa.field("bucket", pa.int32(), nullable=False), pa.field("total", pa.int64(), nullable=False)]),
+)
+RECIPE = Recipe.model_validate(
+    {"name": "toy", "inputs": [{"kind": "wat", "paths": ["x"]}], "match": {"vocabularies": {"en": "x"}}}
+)
 
 
 class Read(UnitStage):
@@ -35,8 +41,10 @@ class Read(UnitStage):
         return {}
 
     def plan(self, planning: Planning, context: dict[str, Any]) -> list[Unit]:
-        return [Unit(path.name, {"path": str(path)}, self.identity(path.name, path.read_text()))
-                for path in sorted(self.folder.iterdir())]
+        return [
+            Unit(path.name, {"path": str(path)}, self.identity(path.name, path.read_text()))
+            for path in sorted(self.folder.iterdir())
+        ]
 
     def process(self, unit: Unit, task: Task, writer: UnitWriter) -> None:
         (self.folder.parent / "calls").open("a").write(f"{unit.name}\n")
@@ -78,8 +86,9 @@ class Total(ShuffleStage):
     def map(self, item: dict[str, Any], task: Task) -> Iterator[pa.RecordBatch]:
         for batch in task.store.batches(item["files"]):
             values = batch.column("n").to_pylist()
-            yield pa.record_batch({"bucket": pa.array([n % 10 for n in values], pa.int32()), "n": batch.column("n")},
-                                  schema=self.rows)
+            yield pa.record_batch(
+                {"bucket": pa.array([n % 10 for n in values], pa.int32()), "n": batch.column("n")}, schema=self.rows
+            )
 
     def reduce(self, batches: Iterator[pa.RecordBatch], task: Task, writer: UnitWriter) -> None:
         seen: list[int] = []
@@ -91,5 +100,9 @@ class Total(ShuffleStage):
             raise ValueError("rows came unsorted")
         writer.counts["added"] += len(seen)
         if seen:
-            writer.write(SUMS, pa.record_batch({"bucket": pa.array([bucket], pa.int32()),
-                                                "total": pa.array([sum(seen)])}, schema=SUMS.schema))
+            writer.write(
+                SUMS,
+                pa.record_batch(
+                    {"bucket": pa.array([bucket], pa.int32()), "total": pa.array([sum(seen)])}, schema=SUMS.schema
+                ),
+            )

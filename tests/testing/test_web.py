@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,7 +67,10 @@ def test_another_seed_is_another_web(small: Web, tmp_path: Path) -> None:
 
 @given(st.integers(0, 50), st.integers(0, 2**32), st.sampled_from(HOSTS))
 def test_a_page_depends_on_seed_host_and_number_alone(number: int, seed: int, host: Any) -> None:
-    assert plan_page(host, number, seed) == plan_page(host, number, seed)
+    first = plan_page(host, number, seed)
+    assert plan_page(host, number + 1, seed).url != first.url
+    assert plan_page(host, number, seed + 1).images != first.images
+    assert plan_page(host, number, seed) == first
 
 
 def test_a_larger_web_holds_the_smaller_one(small: Web, web: Web) -> None:
@@ -314,7 +318,7 @@ def test_the_damaged_archive_is_damaged_in_one_place(web: Web) -> None:
     assert [page.url for page in lost] == list(damage.lost)
     assert [page.wat_offset for page in lost] == [damage.offset]
     archive = damage.path.read_bytes()
-    with pytest.raises((OSError, ValueError, Exception)):
+    with pytest.raises(zlib.error):
         read_archive(damage.path)
     for page in web.pages:
         if page.wat == damage.path.name and page.in_wat:
@@ -346,16 +350,17 @@ def prepared(text: str) -> str:
 
 
 def test_captions_hold_their_concepts(web: Web) -> None:
-    """Languages with spaces: as a word of its own, whatever case the sentence gave it."""
-    missing = [
-        (page.lang, concept, text)
-        for page, image, field, text in web.candidates()
-        if image.kind in ("caption", "label", "teaser", "world") and field == "alt" and page.lang not in ("zh", "ja")
-        for concept in image.concepts
-        if "." not in concept and f" {concept.lower()} " not in prepared(text).lower().replace("'", " ")
-        and concept.lower() not in prepared(" ".join(t for _, t in image.texts)).lower()
-    ]  # fmt: skip
-    assert missing == []
+    """In languages with spaces as words of their own, but for case at a sentence's start and elision (un'arancia)."""
+    held: Counter[bool] = Counter()
+    for page, image in web.images:
+        if image.kind not in ("caption", "label", "teaser", "world"):
+            continue
+        texts = " | ".join(text for _, text in image.texts)
+        for concept in image.concepts:
+            assert concept.lower() in texts.lower()
+            if page.lang not in ("zh", "ja") and "." not in concept:
+                held[f" {concept} " in prepared(texts)] += 1
+    assert held[True] > 30 * held[False] > 0
 
 
 def test_about_two_thirds_of_english_texts_match(web: Web) -> None:
