@@ -90,7 +90,7 @@ class Store:
         self.put(path, json.dumps(value, ensure_ascii=False, sort_keys=True).encode("utf-8", "surrogatepass"))
 
     def create(self, path: str, data: bytes) -> bool:
-        """Writes a small file if it is not there yet; whether it did. Exact on local disks, last writer wins elsewhere."""
+        """Writes a small file if it is not there yet; whether it did. Exact on local disks only."""
         if not self.is_local:
             if self._fs.exists(self.url(path)):
                 return False

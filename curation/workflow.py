@@ -31,6 +31,7 @@ def run(
     with storage_errors(store):
         engine = Run(store, recipe, STAGES, lambda: _spark(recipe, scratch), reporter)
         with engine.lease():
+            _clean(scratch)
             for stage in STAGES:
                 if only is not None and stage.name != only:
                     continue
@@ -80,6 +81,15 @@ def _scratch(store: Store) -> str:
     folder = tempfile.mkdtemp(prefix="curation-spark-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
+
+
+def _clean(scratch: str) -> None:
+    """Removes what killed runs left behind; the log of the last run begins anew with this one."""
+    for left in Path(scratch).iterdir():
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
 
 
 def _spark(recipe: Recipe, scratch: str) -> WorkEngine:

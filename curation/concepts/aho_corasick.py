@@ -36,7 +36,7 @@ class AhoCorasick:
         self._automaton = ahocorasick.Automaton(ahocorasick.STORE_INTS)
         # The library searches children in the order they were added: short entries, the common ones, go first.
         for entry_id, entry in sorted(self._same.distinct(), key=lambda row: len(row[1])):
-            if True:
+            if not any(blank in entry for blank in BLANKS):
                 self._automaton.add_word(pad(entry, vocabulary.definition).encode().decode("latin-1"), entry_id)
         self._automaton.make_automaton()
 

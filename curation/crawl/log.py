@@ -63,6 +63,13 @@ class ReadLog:
         if n:
             self.counts[name] += n
 
+    def extend(self, other: ReadLog) -> None:
+        """Takes over the counts and rejections of another log of the same file."""
+        room = max(self._room - len(self.rejections), 0)
+        self.rejections += other.rejections[:room]
+        self.counts.update(other.counts)
+        self.tally("rejections_not_stored", len(other.rejections[room:]))
+
     def unaccounted(self) -> int:
         """Texts that the conservation law misses: 0, or rows were lost (positive) or doubled (negative)."""
         skipped = sum(n for name, n in self.counts.items() if name.startswith("skipped:"))

@@ -84,9 +84,9 @@ def build_card(catalog: Catalog, recipe: Recipe) -> Row:
 
 def write_card(catalog: Catalog, recipe: Recipe) -> Row:
     """Puts card.json and card.md into the work folder, unless those there describe this very run; gives the card."""
-    known = catalog.store.read_json(CARD_JSON)
     manifests = {stage.name: catalog.visible(stage.name) for stage in STAGES}
-    if isinstance(known, dict) and known.get("run", {}).get("describes") == _describes(recipe, manifests):
+    known = _known_card(catalog)
+    if known.get("run", {}).get("describes") == _describes(recipe, manifests):
         return known
     card = build_card(catalog, recipe)
     # lone surrogates, as in undecodable file names, become \\udc80: valid in JSON and readable in Markdown
@@ -94,6 +94,15 @@ def write_card(catalog: Catalog, recipe: Recipe) -> Row:
     text = json.dumps(card, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
     catalog.store.put(CARD_JSON, text.encode("utf-8", "backslashreplace"))
     return card
+
+
+def _known_card(catalog: Catalog) -> Row:
+    """The card in the work folder; empty where there is none, or what is there is no card."""
+    try:
+        known = catalog.store.read_json(CARD_JSON)
+    except ValueError:
+        return {}
+    return known if isinstance(known, dict) and isinstance(known.get("run"), dict) else {}
 
 
 def recipe_hash(recipe: Recipe) -> str:

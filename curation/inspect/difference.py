@@ -28,7 +28,7 @@ import pyarrow.compute as pc
 from curation.balance import SALTS, entry_probabilities, keep_probabilities, pair_ids, uniforms
 from curation.inspect.explain import entry_ids, holding
 from curation.inspect.query import Query, open_query
-from curation.inspect.wording import changed_settings, changed_thresholds, changed_vocabularies
+from curation.inspect.wording import changed_settings, changed_thresholds, changed_vocabularies, how_many
 from curation.recipe import Pairs as PairsSection
 from curation.runner.catalog import Catalog
 from curation.runner.stage import Manifest
@@ -224,9 +224,12 @@ def _changes(a: _Side, b: _Side) -> dict[str, list[str]]:
 
 
 def _archives(a: Manifest, b: Manifest) -> list[str]:
-    only = [(f"{len(own)} archives only in {name}: {', '.join(own[:3])}{' ...' if len(own) > 3 else ''}")
-            for name, own in (("A", sorted(a.reports.keys() - b.reports.keys())),
-                              ("B", sorted(b.reports.keys() - a.reports.keys()))) if own]
-    changed = [name for name in sorted(a.reports.keys() & b.reports.keys())
-               if a.reports[name].content(CANDIDATES.name) != b.reports[name].content(CANDIDATES.name)]
-    return only + ([f"{len(changed)} archives read otherwise: {', '.join(changed[:3])}"] if changed else [])
+    """Archives whose candidates only one of the runs has; by content, so that it does not matter where they lie."""
+    contents = [{tuple(report.content(CANDIDATES.name)) for report in side.reports.values()} for side in (a, b)]
+    lines = []
+    for letter, side, others in (("A", a, contents[1]), ("B", b, contents[0])):
+        own = [name for name, report in sorted(side.reports.items()) if tuple(report.content(CANDIDATES.name)) not in others]
+        if own:
+            lines.append(f"{how_many(len(own), 'archive')} only in {letter}, or read otherwise there: "
+                         f"{', '.join(own[:3])}{' ...' if len(own) > 3 else ''}")
+    return lines

@@ -113,12 +113,13 @@ def files_of(catalog: Catalog, name: str) -> list[str]:
 
 def select(of: Dataset, files: Sequence[str], columns: Sequence[str] | None = None) -> str:
     """A SELECT over Parquet files, in the order of the dataset's columns; typed and empty where there are no files."""
-    names = columns or of.columns
+    names = [f'"{name}"' for name in columns or of.columns]  # offset is a word of SQL
     if files:
         listed = ", ".join(map(_literal, files))
         # off, because rejections/stage=extract/... is a folder name, not a column
         return f"SELECT {', '.join(names)} FROM read_parquet([{listed}], hive_partitioning = false)"
-    typed = (f"CAST(NULL AS {_sql_type(of.schema.field(name).type)}) AS {name}" for name in names)
+    kinds = (_sql_type(of.schema.field(name).type) for name in columns or of.columns)
+    typed = (f"CAST(NULL AS {kind}) AS {name}" for name, kind in zip(names, kinds, strict=True))
     return f"SELECT {', '.join(typed)} WHERE false"
 
 

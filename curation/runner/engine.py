@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -89,16 +90,12 @@ class SparkEngine:
         key = stage.rows.names[0]
 
         def reduce(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            import pickle
-
             for result in _reduce(stage, task, units, batches):
                 done.add(1)
                 rows.add(_rows(result))
                 yield pa.RecordBatch.from_arrays([pa.array([pickle.dumps(result)])], ["result"])
 
         def job() -> list[Result]:
-            import pickle
-
             frame = self._mapped(stage, task, items)
             parted = frame.repartition(self._shuffle_partitions(len(units)), key)
             results = parted.sortWithinPartitions(key, *stage.order).mapInArrow(reduce, "result binary")
@@ -110,17 +107,12 @@ class SparkEngine:
         from pyspark.sql.pandas.types import from_arrow_schema
 
         def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            import json
-
             for batch in batches:
-                for text in batch.column(0).to_pylist():
-                    yield from stage.map(json.loads(text), task)
+                for position in batch.column(0).to_pylist():
+                    yield from stage.map(items[position], task)
 
-        import json
-
-        work = self._spark.createDataFrame([(json.dumps(item),) for item in items], "item string")
-        spread = work.repartitionByRange(max(1, len(items)), "item")
-        return spread.mapInArrow(read, from_arrow_schema(stage.rows))
+        positions = self._spark.range(0, len(items), 1, max(1, len(items)))
+        return positions.mapInArrow(read, from_arrow_schema(stage.rows))
 
     def _shuffle_partitions(self, units: int) -> int:
         if self._partitions is not None:
@@ -180,6 +172,8 @@ def _spark_message(error: Exception) -> str:
     """One line from what Spark raised, which may be a hundred lines of Java."""
     from py4j.protocol import Py4JError, Py4JJavaError, Py4JNetworkError
 
+    if "No space left on device" in str(error):
+        return "no space left for Spark's shuffle files: free some and run the same command again; nothing is lost"
     if isinstance(error, Py4JJavaError):
         reason = str(error.java_exception.getMessage() or error).strip().splitlines()[0]
         return f"Spark gave up: {reason[:300]}; the same command continues where this run stopped"

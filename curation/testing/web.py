@@ -28,8 +28,8 @@ def build_web(folder: Path, *, pages: int = 480, seed: int = 0, archives: int = 
     """Writes a web of `pages` pages, spread over `archives` WARC files, and their WAT files.
 
     WAT files lie in folder, WARC files in folder/warc, named as Common Crawl names them. Same arguments, same bytes
-    (given the same zlib library); files of these names are replaced, others in folder stay. damaged adds one more archive whose WAT has a broken gzip member in the middle, with
-    its share of the pages; its WARC is whole.
+    (given the same zlib library); files of these names are replaced, others in folder stay. damaged adds one more
+    archive, with its share of the pages, whose WAT has a broken gzip member in the middle; its WARC is whole.
 
     Raises InputError for less than one page or archive.
     """

@@ -19,7 +19,7 @@ from curation.runner.progress import Silent
 from curation.runner.run import Run, StageOutcome
 from curation.storage import Store
 
-ENGLISH = ["cat", "red cat", "house", "garden", "old bridge", "river", "St. Louis", "mountain", "train", "Cat", "snow"]
+ENGLISH = ["cat", "red cat", "house", "garden", "old bridge", "river", "St. Louis", "mountain", "雪", "train", "Cat"]
 FRENCH = ["chat", "maison", "jardin", "pont", "rivière"]
 _EN = ["a photograph of the {0} beside the {1}", "the {0} that my sister found near the {1} last summer",
        "this is a very old picture of the {0}", "how we built the {0}, the {1} and everything else"]

@@ -26,8 +26,8 @@ _ODD = [
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
-    again = links(1, 60)[:40]
-    folder = Folder(tmp_path_factory.mktemp("why"), {"one": links(1, 60), "two": [*links(2, 20), *again, *_ODD]})
+    again = links(1, 40)[:20]
+    folder = Folder(tmp_path_factory.mktemp("why"), {"one": links(1, 40), "two": [*links(2, 10), *again, *_ODD]})
     folder.run(draw={"texts_per_media": "one"})
     return folder
 
