@@ -107,9 +107,10 @@ class _RecordReader:
             whole = piece.ends
             if self._missing <= 0 or piece.ends:
                 yield from self._cut(ended=piece.ends)
-            if self._skipped > self._skippable:
+            if self._skipped > self._skippable and self._pieces.compressed:
                 self._log.tally("odd:member_left")
                 self._pieces.abandon()
+                self._skipped = 0
         if whole or not self._pieces.compressed:
             yield from self._cut(final=True)
 
@@ -179,12 +180,13 @@ class _RecordReader:
         if start < 0:
             return None, self._size
         header = self._buffer[at:stop]
-        length = _content_length(header, self._max_bytes, start)
+        resume = start - 1  # the newline before the block: a header may follow where the block should be
+        length = _content_length(header, self._max_bytes, resume)
         stop = start + length
         if stop > self._size:
             if not final:
                 raise _Incomplete(stop - self._size + _LONGEST_SEPARATOR)
-            raise _Refusal(Reason.TRUNCATED_RECORD, f"{self._size - start} of {length} bytes", start)
+            raise _Refusal(Reason.TRUNCATED_RECORD, f"{self._size - start} of {length} bytes", resume)
         after = _after_newlines(self._buffer, stop)
         follower = self._buffer[after : after + len(_VERSION)]
         suspect = bool(follower) and follower != _VERSION
@@ -193,7 +195,7 @@ class _RecordReader:
         if suspect:
             self._reject(at, Reason.BAD_LENGTH, f"Content-Length {length}, but then comes {follower!r}, no record")
             self._searching = True
-        resume = start if suspect else after
+        resume = resume if suspect else after
         try:
             header.decode()
         except UnicodeDecodeError as error:
@@ -235,16 +237,16 @@ class _RecordReader:
             self._log.reject(self._offset(at), reason, detail)
 
 
-def _content_length(header: bytes, largest: int, start: int) -> int:
+def _content_length(header: bytes, largest: int, resume: int) -> int:
     found = _CONTENT_LENGTH(header)
     if found is None:
-        raise _Refusal(Reason.BAD_LENGTH, "no Content-Length", start)
+        raise _Refusal(Reason.BAD_LENGTH, "no Content-Length", resume)
     digits = found[1].strip()
     if not digits.isdigit() or len(digits) > _LONGEST_INTEGER:
-        raise _Refusal(Reason.BAD_LENGTH, f"Content-Length is {digits[:40]!r}", start)
+        raise _Refusal(Reason.BAD_LENGTH, f"Content-Length is {digits[:40]!r}", resume)
     length = int(digits)
     if length > largest:
-        raise _Refusal(Reason.TOO_LARGE, f"Content-Length {length} is above max_record_bytes {largest}", start)
+        raise _Refusal(Reason.TOO_LARGE, f"Content-Length {length} is above max_record_bytes {largest}", resume)
     return length
 
 

@@ -74,6 +74,8 @@ def _flat(tree: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 def _value(value: Any) -> str:
     if value is None:
         return "null"
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -5,7 +5,7 @@
     table = build_table(path, 5_000_000, vocabulary=entries)  # (url, caption, page_url) with a long tail
 """
 
-from curation.testing.concepts import starter_entries, starter_folder, starter_languages
+from curation.testing.concepts import starter_entries, starter_languages
 from curation.testing.edges import EdgeArchive, EdgeArchives, EdgePage, build_edge_archives
 from curation.testing.facts import Damage, ImageFact, PageFact, Picture, VideoFact, Web, picture_of
 from curation.testing.rows import PLACEHOLDER_URL, Table, Traits, build_table
@@ -30,6 +30,5 @@ __all__ = [
     "build_web",
     "picture_of",
     "starter_entries",
-    "starter_folder",
     "starter_languages",
 ]

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
-from pathlib import Path
 
+from curation.concepts import starter_folder
 from curation.errors import VocabularyError
 
 # A list is ordered by grammar: a section runs from the entry named here to the next one's.
@@ -45,18 +45,6 @@ _HEADS = {
     "tr": "köpek, kedi, ev, deniz, çiçek, araba, ağaç, cami, dağ, at, çocuk, bahçe",
     "ar": "قطة، كلب، بيت، زهرة، بحر، حصان، شجرة، مسجد، سيارة، جمل، مدينة، طفل",
 }
-
-
-def starter_folder() -> Path:
-    """The folder of the starter vocabularies: the copy inside an installed package, or metadata/demo of a checkout.
-
-    Raises VocabularyError where neither exists.
-    """
-    package = Path(__file__).resolve().parents[1]
-    for folder in (package / "_data" / "metadata" / "demo", package.parent / "metadata" / "demo"):
-        if folder.is_dir():
-            return folder
-    raise VocabularyError(f"no starter vocabularies beside {package}: install the package again")
 
 
 def starter_languages() -> list[str]:

@@ -42,7 +42,7 @@ _SHAPES = (
 # a plus begins a number: what follows may be the next group of a price (1 010 000 000).
 _NO_NEIGHBOUR = r"A-Za-z0-9_.,+\-/$€£¥#=&"
 _BEFORE_PLUS = f"(^|[^{_NO_NEIGHBOUR}])"
-_BEFORE = rf"(^\s*|\s+|[^\s{_NO_NEIGHBOUR}])"
+_BEFORE = rf"(^\s*|[^0-9\s]\s+|[^\s{_NO_NEIGHBOUR}])"
 _AFTER = r"([.,]?(?:$|[^A-Za-z0-9_.,\-/%€£¥$])|[.,]\D)"
 _PHONES = [f"{_BEFORE_PLUS}{_PLUS_SHAPE}{_AFTER}", *(f"{_BEFORE}(?:{shape}){_AFTER}" for shape in _SHAPES)]
 

@@ -135,7 +135,7 @@ def real_captions():
         captions += [line.rstrip("\n").split("\t", 1)[1] for line in lines]
     with gzip.open(REAL / "captions" / "xflickrco_iglue_test_8lang.jsonl.gz", "rt", encoding="utf-8") as lines:
         captions += [text for line in lines for text in json.loads(line)["sentences"]]
-    return random.Random(7).sample(captions, 60)
+    return random.Random(7).sample(captions, 30)
 
 
 @pytest.mark.skipif(not (REAL / "vocab").is_dir(), reason=f"no real data at {REAL}: set CURATION_REAL_DATA")
@@ -150,4 +150,4 @@ def test_equals_the_definition_on_real_captions_and_442176_entries(definition):
     texts = real_captions()
     matches = Matcher(vocabulary).match(pa.array(texts)).to_pylist()
     assert matches == by_definition(entries + chinese, texts, definition)
-    assert sum(map(len, matches)) > 100
+    assert sum(map(len, matches)) > 50

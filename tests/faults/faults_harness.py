@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 import pyspark
@@ -21,7 +22,9 @@ ROOT = Path(__file__).resolve().parents[2]
 SPARK_HOME = Path(pyspark.__file__).parent
 LOCAL = "local[2,4]"
 CLUSTER = "local-cluster[2,1,2048]"
-POLL_S = 0.01
+LIMIT_S = 240.0  # no single command may take longer, whatever else the machine does
+
+T = TypeVar("T")
 
 # What a run says on its way. Any other line on stderr is an error or noise.
 _STATUS = re.compile(
@@ -30,16 +33,188 @@ _STATUS = re.compile(
 )
 
 
-class Waited(AssertionError):
-    """What was waited for did not come."""
-
-
-def wait_until[T](condition: Callable[[], T | None], timeout_s: float, what: str, poll_s: float = POLL_S) -> T:
-    """The first value of `condition` that is neither None nor False; polls, within bounds."""
+def wait_until(condition: Callable[[], T | None], what: str, timeout_s: float = LIMIT_S, poll_s: float = 0.01) -> T:
+    """The first true value of `condition`; polls, within bounds."""
     deadline = time.monotonic() + timeout_s
     never = threading.Event()
     while not (value := condition()):
         if time.monotonic() > deadline:
-            raise Waited(f"{what}: not within {timeout_s:.0f} s")
+            raise AssertionError(f"waited {timeout_s:.0f} s in vain: {what}")
         never.wait(poll_s)
     return value
+
+
+def environment() -> dict[str, str]:
+    """Of a run: nothing that another Spark in this process left behind; workers anywhere find the package."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYSPARK_", "SPARK_"))}
+    return {**kept, "PYTHONPATH": str(ROOT), "PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
+
+
+@dataclass
+class Job:
+    """A started command. `seen` are all processes it was ever seen to have, for what outlives their parent."""
+
+    process: subprocess.Popen[bytes]
+    errors: Path
+    told: Path
+    started: float
+    seen: dict[int, psutil.Process] = field(default_factory=dict)
+
+    def family(self) -> list[psutil.Process]:
+        """Its processes that are alive now, itself first."""
+        try:
+            found = [psutil.Process(self.process.pid)]
+            found += found[0].children(recursive=True)
+        except psutil.NoSuchProcess:
+            found = []
+        self.seen.update({process.pid: process for process in found})
+        return found
+
+    def survivors(self) -> list[psutil.Process]:
+        """Of all it ever had, those that still run."""
+        self.family()
+        return [process for process in self.seen.values() if _alive(process)]
+
+    def jvms(self) -> list[psutil.Process]:
+        """The driver's JVM; none where Spark was not needed, or not started yet."""
+        return [process for process in self.family() if "org.apache.spark.deploy.SparkSubmit" in command(process)]
+
+    def executors(self) -> list[psutil.Process]:
+        """Executor JVMs of a local-cluster."""
+        return [process for process in self.family() if "CoarseGrainedExecutorBackend" in command(process)]
+
+    def busy_worker(self, work: Path) -> psutil.Process | None:
+        """A Python worker that has a file of the work folder open: it is in the middle of a unit, or of a shuffle's map."""
+        folder = f"{work}{os.sep}"
+        for process in self.family():
+            if "pyspark.daemon" not in command(process):
+                continue
+            try:
+                if any(file.path.startswith(folder) and file.path.endswith(".parquet") for file in process.open_files()):
+                    return process
+            except psutil.Error:
+                continue
+        return None
+
+    def wait(self, timeout_s: float = LIMIT_S) -> int:
+        """Exit code."""
+        return self.process.wait(timeout_s)
+
+    def lines(self) -> list[str]:
+        return self.errors.read_text().splitlines()
+
+    def unexpected(self) -> list[str]:
+        """Lines on stderr that are no status: exactly one where a run fails, none where it does not."""
+        return [line for line in self.lines() if line.strip() and not _STATUS.match(line)]
+
+    def error(self) -> str:
+        """The one line of a run that ended with an error, and with exit code 2."""
+        assert self.wait() == 2, self.lines()
+        assert len(self.unexpected()) == 1, self.lines()
+        assert self.unexpected()[0].startswith("error: "), self.lines()
+        return self.unexpected()[0]
+
+    def succeed(self) -> float:
+        """Seconds until the end; fails unless the run ended well, without a word too many."""
+        code = self.wait()
+        assert code == 0, (code, self.lines())
+        assert self.unexpected() == []
+        return time.monotonic() - self.started
+
+    def kill_all(self) -> None:
+        """Whatever is left of it, each by its own id."""
+        for process in self.survivors():
+            kill(process)
+        self.process.wait(30)
+
+
+def command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+def _alive(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
+def kill(process: psutil.Process) -> bool:
+    """kill -9; whether it was still there. psutil never hits a stranger that got the same id."""
+    try:
+        process.send_signal(signal.SIGKILL)
+    except psutil.NoSuchProcess:
+        return False
+    return True
+
+
+@contextmanager
+def started(arguments: Sequence[str | Path], log: Path, cwd: Path = ROOT) -> Iterator[Job]:
+    """A command in a process of its own; nothing of it is left behind."""
+    log.mkdir(parents=True, exist_ok=True)
+    number = len(list(log.glob("*.err")))
+    errors, told = log / f"{number}.err", log / f"{number}.out"
+    before = set((SPARK_HOME / "work").glob("app-*"))
+    with errors.open("wb") as stderr, told.open("wb") as stdout:
+        process = subprocess.Popen([str(part) for part in arguments], cwd=cwd, env=environment(),
+                                   stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr)
+    job = Job(process, errors, told, time.monotonic())
+    try:
+        yield job
+    finally:
+        job.kill_all()
+        _remove_executor_logs(before)
+
+
+def _remove_executor_logs(before: set[Path]) -> None:
+    """local-cluster writes below the installed package, and offers no setting for it."""
+    import shutil
+
+    for folder in set((SPARK_HOME / "work").glob("app-*")) - before:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def curation(recipe: Path, work: Path, *settings: str, master: str = LOCAL) -> list[str | Path]:
+    """The command line of a run."""
+    sets = [word for setting in (f"runtime.master={master}", *settings) for word in ("--set", setting)]
+    return [sys.executable, "-m", "curation.cli", "run", recipe, "--work", work, *sets]
+
+
+def run(recipe: Path, work: Path, *settings: str, master: str = LOCAL) -> Job:
+    """A run from start to its good end."""
+    with started(curation(recipe, work, *settings, master=master), work.parent / f"{work.name}.logs") as job:
+        job.succeed()
+    return job
+
+
+def versions(work: Path, stage: str) -> set[str]:
+    """Versions that a stage has planned in a folder, finished or not."""
+    return {path.parent.name for path in (work / "_runs" / stage).glob("*/plan.json")}
+
+
+@dataclass(frozen=True)
+class Underway:
+    """How far a stage has come: units that have a report, of all units."""
+
+    version: str
+    done: int
+    units: int
+
+
+def underway(work: Path, stage: str, known: set[str], at_least: int) -> Underway | None:
+    """The state of a stage's new version while some units, `at_least` so many, are done and not all are."""
+    import json
+
+    for version in versions(work, stage) - known:
+        folder = work / "_runs" / stage / version
+        try:
+            units = len(json.loads((folder / "plan.json").read_text()))
+        except FileNotFoundError:
+            continue
+        done = len(list((folder / "reports").glob("*.json")))
+        if at_least <= done < units:
+            return Underway(version, done, units)
+    return None

@@ -50,7 +50,7 @@ class Folder:
 
     def __init__(self, root: Path, tables: dict[str, list[Link]], name: str = "work") -> None:
         self.root, self.work = root, root / name
-        (root / "en.txt").write_text("\n".join(ENGLISH))
+        (root / "en.txt").write_text("\n".join([*ENGLISH, "unicorn"]))
         (root / "fr.txt").write_text("\n".join(FRENCH))
         for table, rows in tables.items():
             self.write(table, rows)

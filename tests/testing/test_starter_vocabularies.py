@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from curation import testing
+from curation.concepts import starter_folder
 from curation.errors import VocabularyError
-from curation.testing import starter_entries, starter_folder, starter_languages
+from curation.testing import starter_entries, starter_languages
 from curation.testing.concepts import lexicon
 
 LANGUAGES = starter_languages()
@@ -116,7 +117,7 @@ def test_an_installed_package_finds_its_own_copy(tmp_path: Path) -> None:
         shutil.copy(package / name, site / "curation" / name)
     shutil.copytree(starter_folder(), site / "curation" / "_data" / "metadata" / "demo")
     (site / "metadata" / "demo").mkdir(parents=True)
-    program = "from curation.testing import *; print(starter_folder()); print(len(starter_entries('en')))"
+    program = "from curation.testing import *; from curation.concepts import starter_folder; print(starter_folder()); print(len(starter_entries('en')))"
     environment = os.environ | {"PYTHONPATH": str(site)}
     command = [sys.executable, "-c", program]
     run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)

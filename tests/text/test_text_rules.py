@@ -20,9 +20,10 @@ FILE_NAMES = [
 ]  # fmt: skip
 NO_FILE_NAMES = [
     "Nikon D90", "Canon EOS 5D Mark IV", "iPhone12", "A320", "Boeing 747-8", "DC-10", "SAM-7", "Sam 182", "Sam41999",
-    "IMG Academy", "Sunset over Paris.jpg", "a photo", "image", "Photo 51", "2019", "1984", "9783161484100", "DSC-RX100",
-    "node.js", "St. Louis", "e.g. this", "https://example.com/a.jpg", "SamsungGalaxyS21Ultra5G2021", "Mr.Smith", "...",
-    "", "supercalifragilisticexpialidocious", "Canon-EOS-5D-Mark-IV-2016-Body", "WP 2019", "MOV 2020", "cat", "U2",
+    "IMG Academy", "Sunset over Paris.jpg", "a photo", "image", "Photo 51", "2019", "1984", "9783161484100",
+    "DSC-RX100", "node.js", "St. Louis", "e.g. this", "https://example.com/a.jpg", "SamsungGalaxyS21Ultra5G2021",
+    "Mr.Smith", "...", "", "supercalifragilisticexpialidocious", "Canon-EOS-5D-Mark-IV-2016-Body", "WP 2019",
+    "MOV 2020", "cat", "U2",
 ]  # fmt: skip
 
 GENERIC = [
