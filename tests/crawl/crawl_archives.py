@@ -13,6 +13,7 @@ import pyarrow as pa
 from curation.crawl import ReadLog, wat_batches
 from curation.schemas import CANDIDATES
 
+
 def real_wats(real_data: Path) -> list[Path]:
     """All WAT files of the real data."""
     return sorted(path for folder in ("crawl", "edge") for path in (real_data / folder).glob("*.wat.gz"))

@@ -40,7 +40,8 @@ def reference(path: Path, variant: str) -> Counter[tuple[str, str]]:
 
 def reference_texts(link: dict[str, Any], variant: str) -> list[str]:
     blank = "" if variant == "v1-warc" else " "
-    texts = [link.get(key, "").replace("\n", blank).replace("\r", blank) for key in ("alt", "title", "data-image-title")]
+    texts = [link.get(key, "") for key in ("alt", "title", "data-image-title")]
+    texts = [text.replace("\n", blank).replace("\r", blank) for text in texts]
     if variant == "default":
         texts = [text.replace("\t", " ") for text in texts]
     return [text.strip() for text in texts if text.strip()]
@@ -62,13 +63,14 @@ def test_real_provenance_points_at_the_records_member(real_data: Path) -> None:
         data = path.read_bytes()
         for row in read(path)[0]:
             assert row["archive"] == path.name
-            member = gzip.GzipFile(fileobj=io.BytesIO(data[row["record_offset"] :])).read(4000).decode("utf-8", "replace")
+            stream = gzip.GzipFile(fileobj=io.BytesIO(data[row["record_offset"] :]))
+            member = stream.read(4000).decode("utf-8", "replace")
             assert member.startswith("WARC/1.0")
             assert f"\r\nWARC-Target-URI: {row['page_url']}\r\n" in member
 
 
 def test_snapshots_of_genuine_files_are_what_the_crawl_says(real_data: Path) -> None:
-    snapshots = {path.name: {row["snapshot"] for row in read(path)[0]} for path in real_wats()}
+    snapshots = {path.name: {row["snapshot"] for row in read(path)[0]} for path in real_wats(real_data)}
     assert snapshots["CC-MAIN-2024-22_whirlwind.warc.wat.gz"] == {"CC-MAIN-2024-22"}
     assert snapshots["CC-MAIN-2020-34_resiliparse_16pages.warc.wat.gz"] == {"CC-MAIN-2020-34"}
     assert snapshots["repackaged-aeb.warc.wat.gz"] == {"unknown"}

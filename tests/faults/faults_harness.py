@@ -24,6 +24,8 @@ LOCAL = "local[2,4]"
 CLUSTER = "local-cluster[2,1,2048]"
 LIMIT_S = 240.0  # no single command may take longer, whatever else the machine does
 
+_DATA = (".parquet", ".gz")
+
 T = TypeVar("T")
 
 # What a run says on its way. Any other line on stderr is an error or noise.
@@ -83,14 +85,14 @@ class Job:
         """Executor JVMs of a local-cluster."""
         return [process for process in self.family() if "CoarseGrainedExecutorBackend" in command(process)]
 
-    def busy_worker(self, work: Path) -> psutil.Process | None:
-        """A Python worker that has a file of the work folder open: it is in the middle of a unit, or of a shuffle's map."""
-        folder = f"{work}{os.sep}"
+    def busy_worker(self, *folders: Path) -> psutil.Process | None:
+        """A Python worker that has a data file below the folders open: in the middle of a unit, or of a shuffle's map."""
+        below = tuple(f"{folder}{os.sep}" for folder in folders)
         for process in self.family():
             if "pyspark.daemon" not in command(process):
                 continue
             try:
-                if any(file.path.startswith(folder) and file.path.endswith(".parquet") for file in process.open_files()):
+                if any(file.path.startswith(below) and file.path.endswith(_DATA) for file in process.open_files()):
                     return process
             except psutil.Error:
                 continue

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
-import shutil
-import subprocess
-import sys
 import unicodedata
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
-from curation import testing
 from curation.concepts import starter_folder
 from curation.errors import VocabularyError
 from curation.testing import starter_entries, starter_languages
@@ -106,24 +100,6 @@ def test_draws_have_a_head_and_a_tail() -> None:
     harmonic = sum(1 / rank for rank in range(1, len(draw.items) + 1))
     assert counts[draw.items[0]] == pytest.approx(20_000 / harmonic, rel=0.1)
     assert counts[draw.items[9]] == pytest.approx(2_000 / harmonic, rel=0.3)
-
-
-def test_an_installed_package_finds_its_own_copy(tmp_path: Path) -> None:
-    """As a wheel lays it out: lists under curation/_data, and a foreign metadata folder beside the package."""
-    package = Path(testing.__file__).parents[1]
-    site = tmp_path / "site"
-    shutil.copytree(package / "testing", site / "curation" / "testing")
-    for name in ("__init__.py", "errors.py"):
-        shutil.copy(package / name, site / "curation" / name)
-    shutil.copytree(starter_folder(), site / "curation" / "_data" / "metadata" / "demo")
-    (site / "metadata" / "demo").mkdir(parents=True)
-    program = "from curation.testing import *; from curation.concepts import starter_folder; print(starter_folder()); print(len(starter_entries('en')))"
-    environment = os.environ | {"PYTHONPATH": str(site)}
-    command = [sys.executable, "-c", program]
-    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
-    folder, count = run.stdout.splitlines()
-    assert Path(folder) == site / "curation" / "_data" / "metadata" / "demo"
-    assert int(count) == len(starter_entries("en"))
 
 
 def test_unknown_language_is_named() -> None:
