@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from curation.concepts import Vocabulary
+from curation.concepts import Vocabulary, check_location
 from curation.crawl import expand_inputs
 from curation.errors import RecipeError, WorkFolderError
 from curation.pipeline import STAGES
@@ -27,6 +27,8 @@ def run(
     """Brings the stages up to date in order, up to `until`, or `only` one whose inputs are there already."""
     started = time.monotonic()
     outcomes: list[StageOutcome] = []
+    for location in recipe.match.vocabularies.values():
+        check_location(location)  # now, not after hours of extraction
     scratch = _scratch(store)
     with storage_errors(store):
         engine = Run(store, recipe, STAGES, lambda: _spark(recipe, scratch), reporter)

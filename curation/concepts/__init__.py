@@ -3,6 +3,6 @@
 from curation.concepts.matcher import Matcher
 from curation.concepts.prepare import pad, prepare
 from curation.concepts.vocabulary import Vocabulary
-from curation.concepts.vocabulary_files import starter_folder
+from curation.concepts.vocabulary_files import check_location, starter_folder
 
-__all__ = ["Matcher", "Vocabulary", "pad", "prepare", "starter_folder"]
+__all__ = ["Matcher", "Vocabulary", "check_location", "pad", "prepare", "starter_folder"]

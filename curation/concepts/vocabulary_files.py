@@ -37,11 +37,7 @@ def read_entries(location: str) -> tuple[list[str] | pa.ChunkedArray, bool]:
     Raises VocabularyError, one line that names the location and what to do.
     """
     location = _resolved(location)
-    name = Path(urlsplit(location).path if "://" in location else location).name.lower()
-    zipped = name.endswith(".gz")
-    suffix = Path(name.removesuffix(".gz")).suffix
-    if suffix not in FORMATS or (zipped and suffix == ".parquet"):
-        raise VocabularyError(f"vocabulary {location}: unknown kind of file: {_ADVICE}")
+    suffix, zipped = _kind(location)
     content = _content(location, zipped)
     if suffix == ".parquet":
         return _from_parquet(content, location)
@@ -51,6 +47,22 @@ def read_entries(location: str) -> tuple[list[str] | pa.ChunkedArray, bool]:
         line = content.count(b"\n", 0, error.start) + 1
         raise VocabularyError(f"vocabulary {location}: line {line} is not UTF-8: convert the file to UTF-8") from None
     return (_from_json(text, location) if suffix == ".json" else _from_lines(text)), False
+
+
+def check_location(location: str) -> None:
+    """Raises VocabularyError where `read_entries` could not even read the file; cheap, for before a long run."""
+    location = _resolved(location)
+    _kind(location)
+    _content(location, zipped=False)
+
+
+def _kind(location: str) -> tuple[str, bool]:
+    name = Path(urlsplit(location).path if "://" in location else location).name.lower()
+    zipped = name.endswith(".gz")
+    suffix = Path(name.removesuffix(".gz")).suffix
+    if suffix not in FORMATS or (zipped and suffix == ".parquet"):
+        raise VocabularyError(f"vocabulary {location}: unknown kind of file: {_ADVICE}")
+    return suffix, zipped
 
 
 def starter_folder() -> Path:

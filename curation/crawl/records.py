@@ -140,7 +140,7 @@ class _RecordReader:
                     break
             at = _after_newlines(self._buffer, position)
             try:
-                record, position = self._frame(at, final, ended or final)
+                record, position = self._frame(at, final, ended)
             except _Incomplete as more:
                 self._missing = more.missing
                 break
@@ -189,9 +189,10 @@ class _RecordReader:
             raise _Refusal(Reason.TRUNCATED_RECORD, f"{self._size - start} of {length} bytes", resume)
         after = _after_newlines(self._buffer, stop)
         follower = self._buffer[after : after + len(_VERSION)]
-        suspect = bool(follower) and follower != _VERSION
-        if not ended and follower != _VERSION and _VERSION.startswith(follower):
+        unfinished = len(follower) < len(_VERSION) and _VERSION.startswith(follower)
+        if unfinished and not final and (follower or not ended):
             raise _Incomplete(_LONGEST_SEPARATOR)
+        suspect = follower not in (b"", _VERSION)
         if suspect:
             self._reject(at, Reason.BAD_LENGTH, f"Content-Length {length}, but then comes {follower!r}, no record")
             self._searching = True

@@ -208,3 +208,16 @@ def test_folders_and_unknown_protocols(tmp_path):
         Vocabulary.load(str(tmp_path / "folder.txt"), "en")
     with pytest.raises(VocabularyError, match="cannot read the vocabulary"):
         Vocabulary.load("nosuch://host/list.txt", "en")
+
+
+@pytest.mark.parametrize("name", ["missing.txt", "list.docx", "demo:xx"])
+def test_check_location_finds_what_reading_would_not_survive(tmp_path, name):
+    location = name if name.startswith("demo:") else str(tmp_path / name)
+    with pytest.raises(VocabularyError):
+        vocabulary_files.check_location(location)
+
+
+def test_check_location_accepts_what_can_be_read(tmp_path):
+    (tmp_path / "list.txt").write_text("dog\n")
+    vocabulary_files.check_location(str(tmp_path / "list.txt"))
+    vocabulary_files.check_location("demo:en")

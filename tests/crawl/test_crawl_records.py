@@ -43,8 +43,8 @@ def offsets(items: Sequence[bytes]) -> list[int]:
 _BLOCK = st.lists(st.sampled_from([b"{}", b"\r\n", b"\n\n", b"a", b"\x1f\x8b\x08", b"\x00\xff", b"WARC"]), max_size=12)
 
 
-@settings(max_examples=150, deadline=None)
-@given(st.lists(_BLOCK.map(b"".join), min_size=1, max_size=8), st.integers(1, 400), st.integers(1, 400), st.data())
+@settings(max_examples=300, deadline=None)
+@given(st.lists(_BLOCK.map(b"".join), min_size=1, max_size=8), st.integers(9, 400), st.integers(9, 400), st.data())
 def test_records_come_out_as_they_went_in(blocks: list[bytes], read: int, piece: int, data: st.DataObject) -> None:
     records = [record(block) for block in blocks]
     joined = b"".join(records)
@@ -53,7 +53,8 @@ def test_records_come_out_as_they_went_in(blocks: list[bytes], read: int, piece:
     packed = [gzip.compress(item) for item in records]
     member_starts = offsets([gzip.compress(part) for part in parts])
     record_starts = offsets(records)
-    within = [max(start for start, cut in zip(member_starts, [0, *cuts], strict=False) if cut <= at) for at in record_starts]
+    member_of = [sum(cut <= at for cut in cuts) for at in record_starts]
+    within = [member_starts[index] for index in member_of]
     with (
         patch.object(streams, "READ_BYTES", read),
         patch("curation.crawl.members.FEED_BYTES", piece),
@@ -70,7 +71,7 @@ def test_records_come_out_as_they_went_in(blocks: list[bytes], read: int, piece:
             assert [item.offset for item in found] == expected
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.integers(0, 5), st.data(), st.booleans())
 def test_damage_in_one_gzip_member_costs_that_record(victim: int, data: st.DataObject, cut: bool) -> None:
     packed = [gzip.compress(item, mtime=0) for item in RECORDS]
@@ -79,7 +80,8 @@ def test_damage_in_one_gzip_member_costs_that_record(victim: int, data: st.DataO
     if cut:
         packed[victim] = packed[victim][:at]
     else:
-        packed[victim] = packed[victim][:at] + bytes([packed[victim][at] ^ data.draw(st.integers(1, 255))]) + packed[victim][at + 1 :]
+        flipped = bytes([packed[victim][at] ^ data.draw(st.integers(1, 255))])
+        packed[victim] = packed[victim][:at] + flipped + packed[victim][at + 1 :]
     found, log = frame(b"".join(packed))
     assert blocks_of(found) == BLOCKS[:victim] + BLOCKS[victim + 1 :]
     assert reasons_of(log) == [(offsets(packed)[victim], "broken_gzip")]
@@ -148,11 +150,10 @@ def test_bytes_between_and_after_members() -> None:
 
 
 def test_a_damaged_beginning_does_not_hide_the_archive() -> None:
-    for data, first in ((members(RECORDS), len(gzip.compress(RECORDS[0]))), (b"".join(RECORDS), len(RECORDS[0]))):
-        found, log = frame(b"XXXXXXXXXX" + data[10:])
+    for data, name in ((members(RECORDS), "x.wat.gz"), (b"".join(RECORDS), "x.wat")):
+        found, log = frame(b"XXXXXXXXXX" + data[10:], name)
         assert blocks_of(found) == BLOCKS[1:]
         assert [offset for offset, _ in reasons_of(log)] == [0]
-        assert frame(data)[0][1].offset == first
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,8 @@
+"""Makes inspect_runs and card_pools importable: pytest does not touch sys.path here."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
