@@ -19,7 +19,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import fsspec
-import orjson
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -118,8 +118,8 @@ def _from_lines(text: str) -> list[str]:
 
 def _from_json(text: str, location: str) -> list[str]:
     try:
-        entries = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
+        entries = msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
         raise VocabularyError(f"vocabulary {location} is no JSON ({error}): it is to be a list of strings") from None
     if not isinstance(entries, list):
         raise VocabularyError(f"vocabulary {location} holds {type(entries).__name__}: it is to be a list of strings")

@@ -39,10 +39,14 @@ def open_binary(path: str) -> BinaryIO:
 
 
 class Window:
-    """A moving part of a stream: `buffer` starts at absolute byte `start`; nothing before `keep` is needed any more."""
+    """A moving part of a stream: `buffer` starts at absolute byte `start`; nothing before `keep` is needed any more.
+
+    Reading that fails raises ReadFailedError, once all that was read before has been asked for.
+    """
 
     def __init__(self, stream: ByteStream, start: int = 0) -> None:
         self._stream = stream
+        self._failure: ReadFailedError | None = None
         self.start = start
         self.keep = start
         self.buffer = b""
@@ -54,16 +58,31 @@ class Window:
         return self.start + len(self.buffer)
 
     def more(self) -> bool:
-        """Reads on; False at the end of the file. Reads are filled up, so buffers never depend on the network."""
-        if self.ended:
-            return False
+        """Reads on; False at the end of the file."""
+        read = self._fill()
+        if not read and self._failure is not None:
+            raise self._failure
+        return read
+
+    def at(self, position: int, size: int) -> bytes:
+        """Up to `size` bytes at an absolute position, fewer only at the end of the file."""
+        while self.end < position + size and not self.ended:
+            self._fill()
+        data = self.buffer[position - self.start : position - self.start + size]
+        if not data and self._failure is not None:
+            raise self._failure
+        return data
+
+    def _fill(self) -> bool:
+        """Reads READ_BYTES, unless the file ends: what is in the buffer never depends on a network's short reads."""
         parts: list[bytes] = []
         missing = READ_BYTES
         while missing and not self.ended:
             try:
                 part = self._stream.read(missing)
             except READ_ERRORS as error:
-                raise ReadFailedError(self.end + sum(map(len, parts)), error) from error
+                self._failure = ReadFailedError(self.end + sum(map(len, parts)), error)
+                part = b""
             self.ended = not part
             parts.append(part)
             missing -= len(part)
@@ -71,12 +90,6 @@ class Window:
         self.buffer = b"".join([self.buffer[drop:], *parts])
         self.start += drop
         return missing < READ_BYTES
-
-    def at(self, position: int, size: int) -> bytes:
-        """Up to `size` bytes at an absolute position, fewer only at the end of the file."""
-        while self.end < position + size and self.more():
-            pass
-        return self.buffer[position - self.start : position - self.start + size]
 
     def find(self, needle: bytes, position: int) -> int:
         """Absolute position of the next occurrence at or after `position`, or -1; forgets what it has passed."""

@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.balance import SALTS, entry_probabilities, keep_probabilities, pair_ids, uniforms
-from curation.inspect.explain import entry_ids, holding
+from curation.inspect.explain import entry_ids, holding, threshold_table
 from curation.inspect.query import Query, open_query
 from curation.inspect.wording import changed_settings, changed_thresholds, changed_vocabularies, how_many
 from curation.recipe import Pairs as PairsSection
@@ -84,7 +84,7 @@ def explain_difference(a: Catalog, b: Catalog, concept: str) -> Difference:
         gained = _first_stages(second, first)
         changes = _changes(first, second)
         return Difference(concept, first.totals(), second.totals(), [
-            Part(stage, lost[stage], gained[stage], changes.get(stage, [])) for stage in PARTS])
+            Part(stage, lost[stage], gained[stage], changes[stage]) for stage in PARTS])
 
 
 class _Side:
@@ -100,8 +100,10 @@ class _Side:
         places = entry_ids(self.stages["match"], catalog.store, concept)
         query.keep("kept", f"SELECT pair_id FROM kept_pairs WHERE {holding(places)}")
         query.keep("found", f"SELECT * FROM matches WHERE {holding(places)}")
-        query.keep("holders", "SELECT found.*, picked, found.pair_id IN (SELECT pair_id FROM kept) AS kept "
-                              "FROM found JOIN draws USING (pair_id)")
+        query.arrow("thresholds", threshold_table(self.stages["balance"]))
+        query.keep("holders", "SELECT found.*, picked, t, found.pair_id IN (SELECT pair_id FROM kept) AS kept "
+                              "FROM found JOIN draws USING (pair_id) JOIN thresholds "
+                              "ON thresholds.modality = found.modality AND thresholds.vocabulary_lang = found.vocabulary_lang")
 
     def totals(self) -> Totals:
         row = self.query.rows("SELECT count(*) AS matched, count(*) FILTER (picked) AS picked, "
@@ -109,8 +111,8 @@ class _Side:
         return Totals(**row)
 
     def kept(self) -> pa.Table:
-        """pair_id, media_id, modality, vocabulary_lang of the kept texts with the entry."""
-        return self.query.table("SELECT pair_id, media_id, modality, vocabulary_lang FROM holders WHERE kept")
+        """pair_id, media_id and threshold t of the kept texts with the entry."""
+        return self.query.table("SELECT pair_id, media_id, t FROM holders WHERE kept")
 
     def present(self, relation: str, wanted: pa.Table) -> set[str]:
         """Those of the wanted pair_ids that a relation of this run has."""
@@ -146,10 +148,6 @@ class _Side:
         return {(modality, lang): np.sum([total for (_, other), total in totals.items() if other == lang], axis=0)
                 for modality, lang in totals}
 
-    def threshold(self, modality: str, lang: str) -> float:
-        return float(self.stages["balance"].context["thresholds"][modality][lang])
-
-
 def _same(rows: Any, modality: str, lang: str) -> Any:
     return pc.and_(pc.equal(rows.column("modality"), modality), pc.equal(rows.column("vocabulary_lang"), lang))
 
@@ -179,17 +177,15 @@ def _decisions(here: _Side, there: _Side, texts: pa.Table) -> Counter[str]:
     """For texts matched in both runs but kept here only: pick, count, thresholds or seed."""
     if not texts.num_rows:
         return Counter()
-    there.query.arrow("undecided", texts.select(["pair_id", "vocabulary_lang"]))
-    rows = there.query.table("""
-        SELECT holders.*, undecided.vocabulary_lang AS lang_here FROM holders JOIN undecided USING (pair_id)""")
+    there.query.arrow("undecided", texts)
+    rows = there.query.table("SELECT holders.*, undecided.t AS t_here FROM holders JOIN undecided USING (pair_id)")
     drawn = rows.filter(rows.column("picked"))
     stages = Counter({"pick": rows.num_rows - drawn.num_rows})
     counts = there.counts()
-    for modality, lang, lang_here in sorted(_distinct(drawn, "modality", "vocabulary_lang", "lang_here")):
-        own = drawn.filter(pc.and_(_same(drawn, modality, lang), pc.equal(drawn.column("lang_here"), lang_here)))
+    for modality, lang, t_here, t in sorted(_distinct(drawn, "modality", "vocabulary_lang", "t_here", "t")):
+        own = drawn.filter(pc.and_(_same(drawn, modality, lang), pc.equal(drawn.column("t_here"), t_here)))
         u = uniforms(own.column("pair_id"), here.stages["draw"].settings["seed"], SALTS["draw"])
-        t_here, t_there = here.threshold(modality, lang_here), there.threshold(modality, lang)
-        at_here, at_there = (u < _keep(own, counts[modality, lang], t) for t in (t_here, t_there))
+        at_here, at_there = (u < _keep(own, counts[modality, lang], threshold) for threshold in (t_here, t))
         stages["count"] += int((~at_here).sum())
         stages["thresholds"] += int((at_here & ~at_there).sum())
         stages["seed"] += int((at_here & at_there).sum())
@@ -208,19 +204,17 @@ def _distinct(table: pa.Table, *columns: str) -> set[tuple[Any, ...]]:
 
 def _changes(a: _Side, b: _Side) -> dict[str, list[str]]:
     """What differs between the runs' inputs and settings, by part."""
-    settings = {
-        stage: changed_settings(a.stages[stage].settings, b.stages[stage].settings, f"{stage}.")
-        for stage in ("extract", "pairs", "match", "draw", "balance")}
-    seed = [line for line in settings["draw"] if line.startswith("draw.seed")]
-    pick = [line for line in settings["draw"] if line.startswith("draw.texts_per_media")]
-    return {
-        "extract": [*_archives(a.stages["extract"], b.stages["extract"]), *settings["extract"]],
-        "pairs": settings["pairs"],
-        "match": [*changed_vocabularies(a.stages["match"].context, b.stages["match"].context), *settings["match"]],
-        "pick": pick,
-        "thresholds": [
-            *changed_thresholds(a.stages["balance"].context, b.stages["balance"].context), *settings["balance"]],
-        "seed": seed}
+    lines = {line for stage in a.stages
+             for line in changed_settings(stage, a.stages[stage].settings, b.stages[stage].settings)}
+    match, balance = ((a.stages[stage].context, b.stages[stage].context) for stage in ("match", "balance"))
+    found = {
+        "extract": _archives(a.stages["extract"], b.stages["extract"]),
+        "match": changed_vocabularies(*match),
+        "thresholds": changed_thresholds(*balance)}
+    sections = {"extract": "extract.", "pairs": "pairs.", "match": "match.", "pick": "draw.texts_per_media:",
+                "count": "count.", "thresholds": "balance.", "seed": "draw.seed:"}
+    return {part: [*found.get(part, []), *sorted(line for line in lines if line.startswith(section))]
+            for part, section in sections.items()}
 
 
 def _archives(a: Manifest, b: Manifest) -> list[str]:
@@ -228,7 +222,8 @@ def _archives(a: Manifest, b: Manifest) -> list[str]:
     contents = [{tuple(report.content(CANDIDATES.name)) for report in side.reports.values()} for side in (a, b)]
     lines = []
     for letter, side, others in (("A", a, contents[1]), ("B", b, contents[0])):
-        own = [name for name, report in sorted(side.reports.items()) if tuple(report.content(CANDIDATES.name)) not in others]
+        own = [name for name, report in sorted(side.reports.items())
+               if tuple(report.content(CANDIDATES.name)) not in others]
         if own:
             lines.append(f"{how_many(len(own), 'archive')} only in {letter}, or read otherwise there: "
                          f"{', '.join(own[:3])}{' ...' if len(own) > 3 else ''}")

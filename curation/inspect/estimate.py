@@ -182,7 +182,7 @@ class _Planner:
             source = self._rows.get(self._rates.source_stage(stage))
             inputs = None if source is None else source * share
         expected = self._target() if stage.name == "balance" and expected is None else expected
-        rows = None if inputs is None else round(inputs * rates.rows)
+        rows = None if inputs is None else self._rates.rows(stage, rates, inputs, line.to_do)
         if expected is not None:
             rows, basis = round(expected * share), f"{basis}; rows from the draws or the target"
         self._rows[stage.name] = None if rows is None else already + rows
@@ -207,22 +207,20 @@ def _wall_s(stages: Sequence[StageForecast], cores: int | None) -> float | None:
 def _setting_changes(stage: Stage, published: Manifest | None, recipe: Recipe) -> list[str]:
     if published is None:
         return []
-    lines = changed_settings(published.settings, stage.settings(recipe), f"{stage.name}.")
-    # count's only setting is applied by the stages that read its counts
-    return [line.replace(f"{stage.name}.pool_modalities", "count.pool_modalities") for line in lines]
+    return changed_settings(stage.name, published.settings, stage.settings(recipe))
 
 
 def reasons(plan: StagePlan, catalog: Catalog) -> list[str]:
     """Why a planned stage has something to do."""
     published, stage = plan.published, plan.stage
-    done = [name for name in plan.reusable if published is None or name not in published.reports]
-    stopped = [f"{how_many(len(done), 'unit')} of it done by a run that stopped"] if done and plan.pending else []
+    kept = {} if published is None else {name: report.identity for name, report in published.reports.items()}
+    done = sum(kept.get(name) != report.identity for name, report in plan.reusable.items())
+    stopped = [f"{how_many(done, 'unit')} of it done already, by a run that stopped or an earlier one"] if done else []
     if published is None:
         return ["never run", *stopped]
     found = [
-        *changed_settings(published.settings, plan.settings, f"{stage.name}."),
+        *changed_settings(stage.name, published.settings, plan.settings),
         *changed_vocabularies(published.context, plan.context), *changed_thresholds(published.context, plan.context)]
-    found = [line.replace(f"{stage.name}.pool_modalities", "count.pool_modalities") for line in found]
     inputs = [name for name in stage.after if published.inputs.get(name) != catalog.visible(name).version]
     if inputs:
         found.append(f"its input {' and '.join(inputs)} changed")

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from curation.balance import SALTS, entry_probabilities, keep_probability, pair_ids, uniforms
 from curation.concepts import prepare
-from curation.errors import CurationError, WorkFolderError
+from curation.errors import CurationError, Reason, WorkFolderError
 from curation.inspect.query import Query, open_query
 from curation.inspect.wording import apart, number
 from curation.recipe import Pairs as PairsSection
@@ -93,8 +93,18 @@ class FilteredText:
 
 
 @dataclass(frozen=True)
+class Refusal:
+    """What a stage put among its rejections about this media, and how often; `reason` is a code of errors.Reason."""
+
+    stage: str
+    reason: str
+    detail: str | None
+    times: int
+
+
+@dataclass(frozen=True)
 class MediaStory:
-    """All that is known about a media. `occurrences` are the first of `candidates`; `rejected` says why in words."""
+    """All that is known about a media. `occurrences` are the first of its `candidates`."""
 
     media_id: str
     media_url: str
@@ -105,8 +115,13 @@ class MediaStory:
     occurrences: list[Occurrence]
     pairs: list[PairStory] = field(default_factory=list)
     filtered: list[FilteredText] = field(default_factory=list)
-    rejected: list[str] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def is_placeholder(self) -> bool:
+        """Whether it was refused as a whole, for too many distinct texts."""
+        return any(refusal.reason == Reason.PLACEHOLDER for refusal in self.refused)
 
 
 def why(catalog: Catalog, id: str, *, occurrences: int = OCCURRENCES) -> MediaStory:
@@ -128,7 +143,7 @@ def why(catalog: Catalog, id: str, *, occurrences: int = OCCURRENCES) -> MediaSt
             return story
         pool.load_bucket(query, media_id)
         pairs = [_told(pool, query, row) for row in query.rows("SELECT * FROM pairs ORDER BY pair_id")]
-        filtered, unsure = ([], []) if story.rejected else _filtered(pool, query, {pair.pair_id for pair in pairs})
+        filtered, unsure = ([], []) if story.is_placeholder else _filtered(pool, query, {pair.pair_id for pair in pairs})
     if pair_id is not None:
         pairs, filtered = [pair for pair in pairs if pair.pair_id == pair_id], []
     return replace(story, media_bucket=pool.bucket(media_id), pairs=pairs, filtered=filtered,
@@ -188,16 +203,16 @@ def _found(pool: _Pool, query: Query, media_id: str, pair_id: str | None, limit:
     """Where the media was found, and what refused it as a whole."""
     query.view("all_candidates", CANDIDATES, pool.stages["extract"].paths(CANDIDATES.name))
     query.keep("candidates", "SELECT * FROM all_candidates WHERE media_id = ?", [media_id])
-    rejected = _rejections(pool, query, media_id)
+    refused = _refusals(pool, query, media_id)
     total = query.rows(
         "SELECT count(*) AS candidates, count(DISTINCT (snapshot, archive)) AS archives FROM candidates")[0]
-    if not total["candidates"] and not rejected:
+    if not total["candidates"] and not refused:
         raise CurationError(f"media {media_id} is not in the pool of {pool.root}: {_LOOKS}")
     first = query.rows(f"SELECT media_url, modality FROM candidates ORDER BY {_PLACE} LIMIT 1")
     listed = _listed(pool, query, pair_id, limit)
     return MediaStory(
         media_id, first[0]["media_url"] if first else "", first[0]["modality"] if first else "", None,
-        total["candidates"], total["archives"], listed, rejected=rejected, notes=list(pool.notes))
+        total["candidates"], total["archives"], listed, refused=refused, notes=list(pool.notes))
 
 
 def _listed(pool: _Pool, query: Query, pair_id: str | None, limit: int) -> list[Occurrence]:
@@ -212,17 +227,14 @@ def _listed(pool: _Pool, query: Query, pair_id: str | None, limit: int) -> list[
     return [Occurrence(**row) for row in rows]
 
 
-def _rejections(pool: _Pool, query: Query, media_id: str) -> list[str]:
-    """What extract and pairs refused about this media, in words."""
+def _refusals(pool: _Pool, query: Query, media_id: str) -> list[Refusal]:
     paths = pool.stages["extract"].paths(REJECTIONS.name)
     if "pairs" in pool.stages:
         paths += pool.bucket_files("pairs", REJECTIONS.name, media_id)
     query.view("rejections", REJECTIONS, paths)
-    rows = query.rows(
-        "SELECT stage, reason, any_value(detail ORDER BY detail) AS detail, count(*) AS times FROM rejections "
-        "WHERE id = ? GROUP BY stage, reason ORDER BY stage, reason", [media_id])
-    return [f"{row['stage']} refused it as {row['reason']}: {row['detail'] or 'no detail'}"
-            + (f" ({row['times']} times)" if row["times"] > 1 else "") for row in rows]
+    return [Refusal(**row) for row in query.rows(
+        "SELECT stage, reason, min(detail) AS detail, count(*) AS times FROM rejections "
+        "WHERE id = ? GROUP BY stage, reason ORDER BY stage, reason", [media_id])]
 
 
 def _settings(pool: _Pool) -> PairsSection:

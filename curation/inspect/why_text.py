@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from curation.inspect.why import FilteredText, MediaStory, Occurrence, PairStory
+from curation.inspect.why import FilteredText, MediaStory, Occurrence, PairStory, Refusal
 from curation.inspect.wording import how_many, number, quoted
 
 
@@ -18,7 +18,7 @@ def why_lines(story: MediaStory) -> list[str]:
     lines.append(f"found      {how_many(story.candidates, 'time')} in {how_many(story.archives, 'archive')}"
                  + _listing(story))
     lines += [line for occurrence in story.occurrences for line in _occurrence(occurrence)]
-    lines += [f"rejected   {quoted(line, 400)[1:-1]}" for line in story.rejected]
+    lines += [_refusal(refusal) for refusal in story.refused]
     lines += [line for text in story.filtered for line in _filtered(text)]
     for pair in story.pairs:
         lines += ["", *_pair(pair)]
@@ -36,6 +36,11 @@ def _occurrence(found: Occurrence) -> Iterator[str]:
            f"{found.text_source} {quoted(found.text)}")
     if found.page_url:
         yield f"    on {quoted(found.page_url, 300)[1:-1]}{robots}"
+
+
+def _refusal(refusal: Refusal) -> str:
+    times = f" ({refusal.times:,} times)" if refusal.times > 1 else ""
+    return f"rejected   by {refusal.stage} as {refusal.reason}{times}: {quoted(refusal.detail or 'no detail', 400)[1:-1]}"
 
 
 def _filtered(text: FilteredText) -> Iterator[str]:

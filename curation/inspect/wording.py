@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 _SHOWN_CHARS = 160
+_ELSEWHERE = {"pool_modalities": "count.pool_modalities"}  # settings of draw and balance from another section
 
 
 def quoted(text: str, limit: int = _SHOWN_CHARS) -> str:
@@ -56,9 +57,10 @@ def duration(seconds: float) -> str:
     return f"{seconds / 86_400:.1f} d"
 
 
-def changed_settings(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """One line per setting that differs, by its dotted name: `pairs.rules.min_chars: null -> 3`."""
-    old, new = _flat(before, prefix), _flat(after, prefix)
+def changed_settings(stage: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """One line per setting of a stage that differs, by its name in the recipe: `pairs.rules.min_chars: null -> 3`."""
+    old, new = ({_ELSEWHERE.get(name, f"{stage}.{name}"): value for name, value in _flat(settings, "").items()}
+                for settings in (before, after))
     return [f"{name}: {_value(old.get(name))} -> {_value(new.get(name))}"
             for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
 

@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 from crawl_archives import block_of, link, page, read, reasons_of, record, texts_of, wat, write
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from curation.crawl import read_wat
+from curation.crawl import read_wat, streams
+from curation.crawl import wat as wat_module
 from curation.crawl.urls import media_id
 
 
@@ -66,7 +68,7 @@ def test_the_default_keeps_http_only_and_counts_the_rest(tmp_path: Path) -> None
         link("", alt="7"),
         link(" \t", alt="8"),
         link("http://[bad/", alt="9"),
-        link("https:///d.jpg", alt="10"),
+        link("http:///d.jpg", alt="10"),
         {"path": "IMG@/src", "alt": "11"},
         link(None, alt="12"),
     ]
@@ -265,10 +267,11 @@ def test_values_of_other_types_cost_no_more_than_themselves(tmp_path: Path) -> N
     assert log.rejections == []
 
 
+_SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+_KEYS = st.sampled_from(["Envelope", "Links", "path", "alt", "x"])
 _JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["Envelope", "Links", "path", "alt", "x"]), inner, max_size=3), max_leaves=6
-)  # fmt: skip
+    _SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner, max_size=3), max_leaves=6
+)
 _PLACES = [
     ("Envelope",),
     ("Envelope", "Payload-Metadata"),
@@ -320,37 +323,39 @@ def test_a_wat_of_nothing_but_its_warcinfo_is_empty_not_wrong(tmp_path: Path) ->
 
 
 def test_a_file_on_any_fsspec_filesystem(tmp_path: Path) -> None:
-    import fsspec
-
     path = wat(tmp_path / "x.wat.gz", page([link(alt="x")]))
     fsspec.filesystem("memory").pipe_file("/crawl/x.wat.gz", path.read_bytes())
     assert list(read_wat("memory://crawl/x.wat.gz")) == read(path)[0]
     assert list(read_wat(path.as_uri())) == read(path)[0]
 
 
-def test_a_read_that_fails_midway_keeps_what_came_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from curation.crawl import streams
-    from curation.crawl import wat as wat_module
+class Failing:
+    """A file whose reading fails at its end."""
 
-    class Failing:
-        def __init__(self, data: bytes) -> None:
-            self.data = data
+    def __init__(self, data: bytes) -> None:
+        self.data = data
 
-        def __enter__(self) -> Failing:
-            return self
+    def __enter__(self) -> Failing:
+        return self
 
-        def __exit__(self, *_: object) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
 
-        def read(self, size: int = -1) -> bytes:
-            if not self.data:
-                raise ConnectionResetError("gone")
-            part, self.data = self.data[:size], self.data[size:]
-            return part
+    def read(self, size: int = -1) -> bytes:
+        if not self.data:
+            raise ConnectionResetError("gone")
+        part, self.data = self.data[:size], self.data[size:]
+        return part
 
-    path = write(tmp_path / "x.wat.gz", [record(block_of(page([link(alt=str(n))]))) for n in range(50)])
+
+@pytest.mark.parametrize("name", ["x.wat.gz", "x.wat"])
+@pytest.mark.parametrize("read_bytes", [1, 100, 1 << 20])
+def test_a_read_that_fails_midway_keeps_what_came_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, read_bytes: int
+) -> None:
+    path = write(tmp_path / name, [record(block_of(page([link(alt=str(n))]))) for n in range(20)])
     data = path.read_bytes()[:-100]
-    monkeypatch.setattr(streams, "READ_BYTES", 100)
+    monkeypatch.setattr(streams, "READ_BYTES", read_bytes)
     monkeypatch.setattr(wat_module, "open_binary", lambda _: Failing(data))
     rows, log = read(path)
-    assert texts_of(rows) == [str(n) for n in range(49)]
+    assert texts_of(rows) == [str(n) for n in range(19)]
     assert reasons_of(log) == [(len(data), "unreadable_file")]

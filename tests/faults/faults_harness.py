@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psutil
 import pyspark
@@ -86,7 +88,7 @@ class Job:
         return [process for process in self.family() if "CoarseGrainedExecutorBackend" in command(process)]
 
     def busy_worker(self, *folders: Path) -> psutil.Process | None:
-        """A Python worker that has a data file below the folders open: in the middle of a unit, or of a shuffle's map."""
+        """A Python worker with a data file below the folders open: in the middle of a unit or of a map."""
         below = tuple(f"{folder}{os.sep}" for folder in folders)
         for process in self.family():
             if "pyspark.daemon" not in command(process):
@@ -173,8 +175,6 @@ def started(arguments: Sequence[str | Path], log: Path, cwd: Path = ROOT) -> Ite
 
 def _remove_executor_logs(before: set[Path]) -> None:
     """local-cluster writes below the installed package, and offers no setting for it."""
-    import shutil
-
     for folder in set((SPARK_HOME / "work").glob("app-*")) - before:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -199,24 +199,29 @@ def versions(work: Path, stage: str) -> set[str]:
 
 @dataclass(frozen=True)
 class Underway:
-    """How far a stage has come: units that have a report, of all units."""
+    """How far a stage has come: units that have a report, of those that had to be done."""
 
     version: str
     done: int
-    units: int
+    pending: int
 
 
 def underway(work: Path, stage: str, known: set[str], at_least: int) -> Underway | None:
-    """The state of a stage's new version while some units, `at_least` so many, are done and not all are."""
-    import json
+    """The state of a stage's new version while some units, `at_least` so many, are done and not all are.
 
+    Units that were taken over from the `known` versions have their reports there.
+    """
     for version in versions(work, stage) - known:
         folder = work / "_runs" / stage / version
-        try:
-            units = len(json.loads((folder / "plan.json").read_text()))
-        except FileNotFoundError:
-            continue
+        plan = json.loads((folder / "plan.json").read_text())
+        identities = {report["identity"] for old in known for report in _reports(work, stage, old)}
+        pending = sum(unit["identity"] not in identities for unit in plan)
         done = len(list((folder / "reports").glob("*.json")))
-        if at_least <= done < units:
-            return Underway(version, done, units)
+        if at_least <= done < pending:
+            return Underway(version, done, pending)
     return None
+
+
+def _reports(work: Path, stage: str, version: str) -> list[dict[str, Any]]:
+    folder = work / "_runs" / stage / version / "reports"
+    return [json.loads(path.read_text()) for path in folder.glob("*.json")]

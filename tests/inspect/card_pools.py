@@ -90,7 +90,7 @@ def make_pool(
     draw = random.Random(seed)
     vocabularies = {lang: [*STRANGE, *(f"{lang} entry {number}" for number in range(40))] for lang in languages}
     found = thresholds or {
-        modality: {lang: 3.0 + place for place, lang in enumerate(languages)} for modality in modalities
+        modality: {lang: 3.1 + place for place, lang in enumerate(languages)} for modality in modalities
     }
     pool = Pool(vocabularies, found)
     for number in range(media):
