@@ -20,7 +20,8 @@ SKIPPED_RECORDS = 4
 """A gzip member in which this many times max_record_bytes were skipped without a record is left: it may be a bomb."""
 
 _VERSION = b"WARC/"
-_NEXT_VERSION = b"\nWARC/1."
+_NEXT_HEADER = re.compile(rb"WARC/1\.\d\r?\n[A-Za-z]").search  # a JSON block cannot hold it: no raw newlines there
+_NEXT_HEADER_BYTES = 11
 _BLANK = b"\r\n\r\n"
 _LONGEST_SEPARATOR = len(_BLANK) + len(_VERSION)
 _CONTENT_LENGTH = re.compile(rb"(?i)\ncontent-length[ \t]*:([^\r\n]*)").search
@@ -168,9 +169,9 @@ class _RecordReader:
 
     def _search(self, position: int) -> int:
         """Moves to the next record header, or as far as there certainly is none."""
-        found = self._buffer.find(_NEXT_VERSION, position)
-        self._searching = found < 0
-        goal = max(position, self._size - len(_NEXT_VERSION) + 1) if found < 0 else found + 1
+        found = _NEXT_HEADER(self._buffer, position)
+        self._searching = found is None
+        goal = found.start() if found else max(position, self._size - _NEXT_HEADER_BYTES + 1)
         self._skipped += goal - position
         return goal
 
@@ -180,13 +181,12 @@ class _RecordReader:
         if start < 0:
             return None, self._size
         header = self._buffer[at:stop]
-        resume = start - 1  # the newline before the block: a header may follow where the block should be
-        length = _content_length(header, self._max_bytes, resume)
+        length = _content_length(header, self._max_bytes, start)
         stop = start + length
         if stop > self._size:
             if not final:
                 raise _Incomplete(stop - self._size + _LONGEST_SEPARATOR)
-            raise _Refusal(Reason.TRUNCATED_RECORD, f"{self._size - start} of {length} bytes", resume)
+            raise _Refusal(Reason.TRUNCATED_RECORD, f"{self._size - start} of {length} bytes", start)
         after = _after_newlines(self._buffer, stop)
         follower = self._buffer[after : after + len(_VERSION)]
         unfinished = len(follower) < len(_VERSION) and _VERSION.startswith(follower)
@@ -196,7 +196,7 @@ class _RecordReader:
         if suspect:
             self._reject(at, Reason.BAD_LENGTH, f"Content-Length {length}, but then comes {follower!r}, no record")
             self._searching = True
-        resume = resume if suspect else after
+        resume = start if suspect else after
         try:
             header.decode()
         except UnicodeDecodeError as error:
@@ -221,10 +221,10 @@ class _RecordReader:
         bare = buffer.find(b"\n\n", at, limit if stop < 0 else stop)
         if stop < 0 and bare < 0:
             if self._size >= limit:
-                raise _Refusal(Reason.BAD_HEADER, f"header block above {MAX_HEADER_BYTES} bytes", at)
+                raise _Refusal(Reason.BAD_HEADER, f"header block above {MAX_HEADER_BYTES} bytes", at + 1)
             if not final:
                 raise _Incomplete(1)
-            raise _Refusal(Reason.TRUNCATED_RECORD, "ends in its header", at)
+            raise _Refusal(Reason.TRUNCATED_RECORD, "ends in its header", at + 1)
         if self._junk_at is not None:  # so this is an archive, and what came before is damage
             self._log.reject(self._junk_at, Reason.BAD_HEADER, "no record begins here")
             self._junk_at = None

@@ -215,7 +215,7 @@ def _sizes(card: Row) -> list[str]:
         *more,
     ]
     whole = card["sizes"]["whole"]
-    if whole:
+    if whole and len({lang for _, lang in by_language}) > 1:
         pivot = whole[0]["lang"]
         parts += [
             f"All languages together, where {escaped(pivot)} is given t and the others follow its tail share:",
@@ -265,7 +265,8 @@ def _breakdowns(card: Row) -> list[str]:
     for facet, found in card["breakdowns"].items():
         values = found["values"]
         shown, more = _listed(values, lambda row: row["pairs"])
-        rows = [[name_of(row["value"]) or _EMPTY_VALUES.get(facet, "(none)"), *_steps_of(row)] for row in shown]
+        shown_as = name_of if facet == "page_host" else escaped
+        rows = [[shown_as(row["value"]) or _EMPTY_VALUES.get(facet, "(none)"), *_steps_of(row)] for row in shown]
         if found["others"]:
             rows.append([f"{found['others']['values']:,} others", *_steps_of(found["others"])])
         parts += [

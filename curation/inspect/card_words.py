@@ -73,11 +73,14 @@ def threshold_words(card: Row, modality: str) -> str:
     thresholds = card["thresholds"]
     how = next(row for row in thresholds["modalities"] if row["modality"] == modality)
     tail, pivot = share(how["tail_share"]), thresholds["pivot"]
+    others = any(row["modality"] == modality and row["lang"] != pivot for row in card["balance"])
     if how["how"] == "given":
-        return f"t = {number(how['given_t'])} given for {pivot}; other languages follow its tail share of {tail}"
+        follow = f"; other languages follow its tail share of {tail}" if others else f", a tail share of {tail}"
+        return f"t = {number(how['given_t'])} given for {pivot}{follow}"
     if how["how"] == "target":
-        return f"solved for the target below, at a tail share of {tail}"
-    return f"from a tail share of {tail} in every language"
+        return f"solved for the target, at a tail share of {tail}"
+    rule = "nearest count" if thresholds["other_languages"] == "step" else "between the nearest counts"
+    return f"from a tail share of {tail}{' in every language' if others else ''} ({rule})"
 
 
 def target_words(target: Row) -> str:
@@ -87,10 +90,12 @@ def target_words(target: Row) -> str:
     if target.get("survival", 1) != 1:
         wanted += f" after losses ({count(target['wanted_before_losses'])} before, {share(target['survival'])} survive)"
     kept = f"{wanted}, {count(target['kept'])} kept"
-    low, high = target.get("reachable_below"), target.get("reachable_above")
-    if target["kept"] == target["wanted_before_losses"] or low is None or high is None or low == high:
+    reachable = [size for size in (target.get("reachable_below"), target.get("reachable_above")) if size is not None]
+    if target["kept"] == target["wanted_before_losses"] or not reachable:
         return kept
-    return f"{kept}; nearest reachable sizes: {count(low)} and {count(high)}"
+    if len(set(reachable)) == 1:
+        return f"{kept}; nearest reachable size: {count(reachable[0])}"
+    return f"{kept}; nearest reachable sizes: {' and '.join(map(count, reachable))}"
 
 
 def reason_words(name: str) -> str:

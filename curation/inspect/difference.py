@@ -101,9 +101,11 @@ class _Side:
         query.keep("kept", f"SELECT pair_id FROM kept_pairs WHERE {holding(places)}")
         query.keep("found", f"SELECT * FROM matches WHERE {holding(places)}")
         query.arrow("thresholds", threshold_table(self.stages["balance"]))
-        query.keep("holders", "SELECT found.*, picked, t, found.pair_id IN (SELECT pair_id FROM kept) AS kept "
-                              "FROM found JOIN draws USING (pair_id) JOIN thresholds "
-                              "ON thresholds.modality = found.modality AND thresholds.vocabulary_lang = found.vocabulary_lang")
+        query.keep("holders", """
+            SELECT found.*, picked, t, found.pair_id IN (SELECT pair_id FROM kept) AS kept
+            FROM found JOIN draws USING (pair_id)
+            JOIN thresholds ON thresholds.modality = found.modality
+                           AND thresholds.vocabulary_lang = found.vocabulary_lang""")
 
     def totals(self) -> Totals:
         row = self.query.rows("SELECT count(*) AS matched, count(*) FILTER (picked) AS picked, "
@@ -205,7 +207,7 @@ def _distinct(table: pa.Table, *columns: str) -> set[tuple[Any, ...]]:
 def _changes(a: _Side, b: _Side) -> dict[str, list[str]]:
     """What differs between the runs' inputs and settings, by part."""
     lines = {line for stage in a.stages
-             for line in changed_settings(stage, a.stages[stage].settings, b.stages[stage].settings)}
+             for line in changed_settings(a.stages[stage].settings, b.stages[stage].settings, stage)}
     match, balance = ((a.stages[stage].context, b.stages[stage].context) for stage in ("match", "balance"))
     found = {
         "extract": _archives(a.stages["extract"], b.stages["extract"]),

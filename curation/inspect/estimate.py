@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from curation.errors import CurationError
 from curation.inspect.rates import START_S, RateBook
-from curation.inspect.wording import changed_settings, changed_thresholds, changed_vocabularies, how_many
+from curation.inspect.wording import changed_settings, changed_thresholds, changed_vocabularies, how_many, listed
 from curation.recipe import Recipe, Target
 from curation.runner.catalog import Catalog
 from curation.runner.progress import Silent
@@ -165,7 +165,7 @@ class _Planner:
         published = self._run.catalog.current(stage.name)
         units = self._count(stage)
         why = ["never run"] if published is None else [
-            f"its input {' and '.join(waiting)} changes", *_setting_changes(stage, published, self._recipe)]
+            _inputs(waiting, "changes", "change"), *_setting_changes(stage, published, self._recipe)]
         line = StageForecast(stage.name, stage.about, units, units, published is None, why)
         return self._estimated(stage, line)
 
@@ -207,7 +207,11 @@ def _wall_s(stages: Sequence[StageForecast], cores: int | None) -> float | None:
 def _setting_changes(stage: Stage, published: Manifest | None, recipe: Recipe) -> list[str]:
     if published is None:
         return []
-    return changed_settings(stage.name, published.settings, stage.settings(recipe))
+    return changed_settings(published.settings, stage.settings(recipe), stage.name)
+
+
+def _inputs(names: Sequence[str], one: str, several: str) -> str:
+    return f"its inputs {listed(names)} {several}" if len(names) > 1 else f"its input {listed(names)} {one}"
 
 
 def reasons(plan: StagePlan, catalog: Catalog) -> list[str]:
@@ -219,11 +223,11 @@ def reasons(plan: StagePlan, catalog: Catalog) -> list[str]:
     if published is None:
         return ["never run", *stopped]
     found = [
-        *changed_settings(stage.name, published.settings, plan.settings),
+        *changed_settings(published.settings, plan.settings, stage.name),
         *changed_vocabularies(published.context, plan.context), *changed_thresholds(published.context, plan.context)]
     inputs = [name for name in stage.after if published.inputs.get(name) != catalog.visible(name).version]
     if inputs:
-        found.append(f"its input {' and '.join(inputs)} changed")
+        found.append(_inputs(inputs, "changed", "changed"))
     if not stage.after:
         found += _archives(plan, published, settings_changed=bool(found))
     return [*(found or [f"made by another version of curation ({published.code_version})"]), *stopped]

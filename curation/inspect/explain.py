@@ -131,7 +131,7 @@ def _nearest(match: Manifest, store: Store, concept: str) -> list[tuple[str, str
         return nearest
     for lang, entries in _vocabularies(match, store):
         lower = pc.utf8_lower(entries)
-        beginnings = pa.array([wanted[:end] for end in range(2, len(wanted))], pa.string())
+        beginnings = pa.array([wanted[:end] for end in range(max(2, len(wanted) // 2), len(wanted))], pa.string())
         kinds = (pc.equal(lower, wanted), pc.starts_with(lower, wanted), pc.is_in(lower, value_set=beginnings))
         for position, mask in enumerate(kinds):
             found = sorted(entries.filter(mask).to_pylist(), key=_by_length, reverse=position == 2)

@@ -30,17 +30,17 @@ class Rates:
     core_s: float
 
 
-# Rows and bytes: the six real WAT files under CURATION_REAL_DATA/crawl (3.4 MB, 5,510 candidates), 442,176 entries, tail
-# share 0.06. Seconds, in one process on one AMD EPYC core: extract and pairs from six copies of these files, the others
-# from 127,460 real captions (flickr8k, multi30k in three languages) less what 31,865 of them take, so without loading
-# vocabularies and compiling. What Spark takes to carry rows through the shuffle is not in them.
+# Rows and bytes: the six real WAT files under CURATION_REAL_DATA/crawl (3.4 MB, 5,510 candidates) in one media bucket,
+# 442,176 entries, tail share 0.06. Seconds, in one process on one AMD EPYC core: extract and pairs from six copies of
+# these files, the others from 127,460 real captions (flickr8k, multi30k in three languages) less what 31,865 of them
+# take, so without loading vocabularies and compiling. What Spark takes to carry rows through the shuffle is left out.
 DEFAULTS = {
     "extract": Rates("", 0.00163, 64.5, 0.026),
-    "pairs": Rates("extract", 0.75, 152.0, 15.5),
-    "match": Rates("pairs", 0.60, 77.7, 6.7),
+    "pairs": Rates("extract", 0.75, 110.0, 15.5),
+    "match": Rates("pairs", 0.60, 57.0, 6.7),
     "count": Rates("match", 1.84, 12.0, 0.1),
-    "draw": Rates("match", 1.0, 52.9, 1.2),
-    "balance": Rates("match", 0.53, 273.0, 1.6),
+    "draw": Rates("match", 1.0, 38.6, 1.2),
+    "balance": Rates("match", 0.53, 177.0, 1.6),
 }
 START_S = 5.0
 MOST_ENTRIES = 500_000  # of a vocabulary (MetaCLIP's): entry_counts stops growing there
@@ -74,7 +74,7 @@ class RateBook:
         rates = replace(rates, rows=rows / inputs, size_bytes=size / rows)
         spent = sum(report.cpu_s for report in published.reports.values())
         if spent < _ENOUGH_S or stage.name == _UNTIMED:
-            return rates, "rows and bytes as before in this folder, time by default rates"
+            return rates, "as before in this folder, time by default rates"
         return replace(rates, core_s=spent / inputs * 1e6), "as before in this folder"
 
     def rows(self, stage: Stage, rates: Rates, inputs: float, units: int) -> int:

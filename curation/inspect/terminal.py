@@ -16,7 +16,7 @@ from curation.inspect.wording import size
 
 _WIDEST = 120
 _ENTRIES = 10
-_LANGUAGES = 8
+_LANGUAGES = 10
 _NAME_CELLS = 24
 
 
@@ -116,7 +116,7 @@ def _title(card: Row, console: Console) -> None:
 
 
 def _funnel(card: Row, console: Console) -> None:
-    _heading(console, "From texts to kept pairs")
+    _heading(console, "From texts to kept pairs, with the share of the line above")
     most = max((step["rows"] for step in card["funnel"]), default=0)
     rows: list[list[str | _Bar]] = []
     before: int | None = None

@@ -27,6 +27,7 @@ from curation.schemas import CANDIDATES, DRAWS, ENTRY_COUNTS, KEPT_PAIRS, MATCHE
 from curation.text import LanguageIdentifier, drop_rules, redact
 
 OCCURRENCES = 20  # candidates that are listed; all are counted
+PAIRS_TOLD = 50  # pairs of one media that are told; all are counted
 _TEXTS = 2000  # distinct texts of one media that are judged anew: above any sensible pairs.placeholder_texts
 _STAGES = ("extract", "pairs", "match", "count", "draw", "balance")
 _PLACE = "snapshot, archive, record_offset, field_order"
@@ -104,7 +105,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class MediaStory:
-    """All that is known about a media. `occurrences` are the first of its `candidates`."""
+    """All that is known about a media. `occurrences` are the first of its `candidates`, `pairs` of its pairs_in_all."""
 
     media_id: str
     media_url: str
@@ -113,6 +114,7 @@ class MediaStory:
     candidates: int
     archives: int
     occurrences: list[Occurrence]
+    pairs_in_all: int = 0
     pairs: list[PairStory] = field(default_factory=list)
     filtered: list[FilteredText] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
@@ -124,12 +126,12 @@ class MediaStory:
         return any(refusal.reason == Reason.PLACEHOLDER for refusal in self.refused)
 
 
-def why(catalog: Catalog, id: str, *, occurrences: int = OCCURRENCES) -> MediaStory:
+def why(catalog: Catalog, id: str, *, occurrences: int = OCCURRENCES, pairs: int = PAIRS_TOLD) -> MediaStory:
     """The story of a media_id (24 hex digits), or of a pair_id (32) and its media.
 
     A pair_id alone does not say its bucket, so the column pairs.pair_id is searched in all of them. At most
-    `occurrences` candidates are listed. Raises CurationError where the id is malformed or not in the pool,
-    WorkFolderError where nothing was extracted yet.
+    `occurrences` candidates and `pairs` pairs, kept ones first, are listed; the rest is counted. Raises CurationError
+    where the id is malformed or not in the pool, WorkFolderError where nothing was extracted yet.
     """
     wanted = id.strip().lower()
     if not re.fullmatch(r"[0-9a-f]{24}|[0-9a-f]{32}", wanted):
@@ -142,11 +144,14 @@ def why(catalog: Catalog, id: str, *, occurrences: int = OCCURRENCES) -> MediaSt
         if "pairs" not in pool.stages:
             return story
         pool.load_bucket(query, media_id)
-        pairs = [_told(pool, query, row) for row in query.rows("SELECT * FROM pairs ORDER BY pair_id")]
-        filtered, unsure = ([], []) if story.is_placeholder else _filtered(pool, query, {pair.pair_id for pair in pairs})
-    if pair_id is not None:
-        pairs, filtered = [pair for pair in pairs if pair.pair_id == pair_id], []
-    return replace(story, media_bucket=pool.bucket(media_id), pairs=pairs, filtered=filtered,
+        rows = query.rows(
+            "SELECT * FROM pairs ORDER BY pair_id IN (SELECT pair_id FROM kept_pairs) DESC, pair_id")
+        known = {row["pair_id"] for row in rows}
+        wanted_rows = [row for row in rows if pair_id in (None, row["pair_id"])][:pairs]
+        told = [_told(pool, query, row) for row in wanted_rows]
+        whole = pair_id is None and not story.is_placeholder
+        filtered, unsure = _filtered(pool, query, known) if whole else ([], [])
+    return replace(story, media_bucket=pool.bucket(media_id), pairs_in_all=len(rows), pairs=told, filtered=filtered,
                    notes=[*story.notes, *unsure])
 
 

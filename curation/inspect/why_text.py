@@ -22,6 +22,9 @@ def why_lines(story: MediaStory) -> list[str]:
     lines += [line for text in story.filtered for line in _filtered(text)]
     for pair in story.pairs:
         lines += ["", *_pair(pair)]
+    untold = story.pairs_in_all - len(story.pairs)
+    if untold:
+        lines += ["", f"and {how_many(untold, 'more pair')} of this media"]
     return [*lines, *(f"note       {note}" for note in story.notes)]
 
 
@@ -40,7 +43,8 @@ def _occurrence(found: Occurrence) -> Iterator[str]:
 
 def _refusal(refusal: Refusal) -> str:
     times = f" ({refusal.times:,} times)" if refusal.times > 1 else ""
-    return f"rejected   by {refusal.stage} as {refusal.reason}{times}: {quoted(refusal.detail or 'no detail', 400)[1:-1]}"
+    detail = quoted(refusal.detail or "no detail", 400)[1:-1]
+    return f"rejected   by {refusal.stage} as {refusal.reason}{times}: {detail}"
 
 
 def _filtered(text: FilteredText) -> Iterator[str]:
@@ -59,7 +63,8 @@ def _pair(pair: PairStory) -> Iterator[str]:
     yield f"pair       {pair.pair_id}  from {', '.join(pair.text_sources)}{merged}"
     yield f"  text       {quoted(pair.text, 400)}  ({pair.lang or 'no language'}, score {pair.lang_score:.2f})"
     if pair.vocabulary_lang is not None:
-        yield f"  vocabulary {pair.vocabulary_lang}: {pair.vocabulary}"
+        other = "" if pair.vocabulary_lang == pair.lang else f", for a text in {pair.lang or 'an unknown language'}"
+        yield f"  vocabulary {pair.vocabulary_lang}{other}: {pair.vocabulary}"
         if not pair.entries:
             yield f"  searched   {quoted(pair.prepared, 400)}"
     for entry in pair.entries:

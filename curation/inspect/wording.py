@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _SHOWN_CHARS = 160
@@ -40,6 +40,11 @@ def how_many(count: int, noun: str, plural: str = "") -> str:
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
+def listed(names: Sequence[str]) -> str:
+    """a; a and b; a, b and c."""
+    return " and ".join([*([", ".join(names[:-1])] if len(names) > 1 else []), *names[-1:]])
+
+
 def size(bytes_: float) -> str:
     """Bytes in decimal units: 1.5 MB."""
     for unit in ("B", "kB", "MB", "GB", "TB"):
@@ -50,19 +55,27 @@ def size(bytes_: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """0.4 s, 12 s, 3 min, 5.2 h, 3.1 d."""
+    """0.4 s, 12 s, 3 min, 5.2 h, 3.1 d; nothing shorter than 0.1 s."""
+    if seconds < 0.1:
+        return "under 0.1 s"
     for limit, divisor, unit in ((10, 1, "s"), (120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
         if seconds < limit:
             return f"{seconds / divisor:.{1 if limit == 10 or unit == 'h' else 0}f} {unit}"
     return f"{seconds / 86_400:.1f} d"
 
 
-def changed_settings(stage: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """One line per setting of a stage that differs, by its name in the recipe: `pairs.rules.min_chars: null -> 3`."""
-    old, new = ({_ELSEWHERE.get(name, f"{stage}.{name}"): value for name, value in _flat(settings, "").items()}
-                for settings in (before, after))
+def changed_settings(before: Mapping[str, Any], after: Mapping[str, Any], stage: str = "") -> list[str]:
+    """One line per setting that differs: `rules.min_chars: null -> 3`; with a stage by its name in the recipe."""
+    old, new = _named(before, stage), _named(after, stage)
     return [f"{name}: {_value(old.get(name))} -> {_value(new.get(name))}"
             for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
+
+
+def _named(settings: Mapping[str, Any], stage: str) -> dict[str, Any]:
+    flat = _flat(settings, "")
+    if not stage:
+        return flat
+    return {_ELSEWHERE.get(name, f"{stage}.{name}"): value for name, value in flat.items()}
 
 
 def _flat(tree: Mapping[str, Any], prefix: str) -> dict[str, Any]:

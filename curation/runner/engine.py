@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curation.errors import StageError
 from curation.runner.stage import ShuffleStage, Task, UnitStage
@@ -96,20 +97,24 @@ class SparkEngine:
                 yield pa.RecordBatch.from_arrays([pa.array([pickle.dumps(result)])], ["result"])
 
         def job() -> list[Result]:
-            frame = self._mapped(stage, task, items)
+            frame = self._mapped(stage, task, items, [unit.inputs["number"] for unit in units])
             parted = frame.repartition(self._shuffle_partitions(len(units)), key)
             results = parted.sortWithinPartitions(key, *stage.order).mapInArrow(reduce, "result binary")
             return [pickle.loads(row.result) for row in results.collect()]
 
         return self._watched(job, on_done, done, rows)
 
-    def _mapped(self, stage: ShuffleStage, task: Task, items: Sequence[dict[str, Any]]) -> DataFrame:
+    def _mapped(
+        self, stage: ShuffleStage, task: Task, items: Sequence[dict[str, Any]], numbers: list[int]
+    ) -> DataFrame:
         from pyspark.sql.pandas.types import from_arrow_schema
 
         def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            wanted = pa.array(numbers, stage.rows.field(0).type)
             for batch in batches:
                 for position in batch.column(0).to_pylist():
-                    yield from stage.map(items[position], task)
+                    for rows in stage.map(items[position], task):
+                        yield rows.filter(pc.is_in(rows.column(0), value_set=wanted))
 
         positions = self._spark.range(0, len(items), 1, max(1, len(items)))
         return positions.mapInArrow(read, from_arrow_schema(stage.rows))

@@ -32,24 +32,20 @@ class Count(UnitStage):
         return {}
 
     def prepare(self, planning: Planning) -> dict[str, Any]:
-        return {"vocabularies": planning.inputs["match"].context["vocabularies"]}
+        match = planning.inputs["match"]
+        return {"vocabularies": match.context["vocabularies"], "match_counts": match.paths(MATCH_COUNTS.name)}
 
     def plan(self, planning: Planning, context: dict[str, Any]) -> list[Unit]:
-        match = planning.inputs["match"]
-        content = match.content(MATCH_COUNTS.name)
+        content = planning.inputs["match"].content(MATCH_COUNTS.name)
         return [
-            Unit(
-                f"lang-{lang}",
-                {"lang": lang, "match_counts": match.paths(MATCH_COUNTS.name)},
-                self.identity(facts["fingerprint"], content),
-            )
+            Unit(f"lang-{lang}", {"lang": lang}, self.identity(facts["fingerprint"], content))
             for lang, facts in sorted(context["vocabularies"].items())
         ]
 
     def process(self, unit: Unit, task: Task, writer: UnitWriter) -> None:
         lang = unit.inputs["lang"]
         facts = task.context["vocabularies"][lang]
-        totals = sum_counts(task.store, unit.inputs["match_counts"], {lang: facts["entries"]})
+        totals = sum_counts(task.store, task.context["match_counts"], {lang: facts["entries"]})
         entries = vocabulary_entries(task.store, facts["fingerprint"])
         for (modality, _), total in sorted(totals.items()):
             ids = np.flatnonzero(total)

@@ -43,6 +43,7 @@ def damaged(parts: list[bytes], dice: random.Random) -> tuple[bytes, set[int]]:
 def test_untouched_records_survive_any_damage(tmp_path: Path, name: str) -> None:
     parts = [gzip.compress(item, mtime=0) for item in RECORDS] if name.endswith(".gz") else RECORDS
     dice = random.Random(20240522)
+    bounds = {sum(map(len, parts[:index])) for index in range(len(parts))}
     rejected = 0
     for mutation in range(MUTATIONS // 2):
         data, touched = damaged(parts, dice)
@@ -53,7 +54,8 @@ def test_untouched_records_survive_any_damage(tmp_path: Path, name: str) -> None
         expected = {f"text {n}" for n in range(COUNT) if n not in touched}
         assert expected <= kept, (mutation, sorted(touched), sorted(expected - kept), log.rejections)
         assert len(log.rejections) <= 2 * len(touched) + 1, (mutation, log.rejections)
-        if len(kept) < COUNT and name.endswith(".gz"):  # without checksums a changed letter cannot be noticed
+        # Without checksums a changed letter cannot be noticed, and a file cut between members is a whole file.
+        if len(kept) < COUNT and name.endswith(".gz") and len(data) not in bounds:
             assert log.rejections, (mutation, "a record was lost without a word")
         rejected += len(log.rejections)
     assert rejected > MUTATIONS // 4

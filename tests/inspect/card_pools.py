@@ -65,6 +65,7 @@ class Pool:
     thresholds: dict[str, dict[str, float]]
     candidates: list[Row] = field(default_factory=list)
     pairs: list[Row] = field(default_factory=list)
+    dropped: dict[str, int] = field(default_factory=dict)  # candidates that are no pair, by what the stage counts
     buckets: int = 4
     settings: dict[str, Row] = field(default_factory=dict)
     context: Row = field(default_factory=dict)
@@ -98,6 +99,9 @@ def make_pool(
         modality = draw.choice(modalities)
         for text in range(draw.choice([1, 1, 1, 2, 4])):
             pool.pairs.append(_pair(draw, pool, (media_id, modality, number), text))
+    for reason in draw.sample(["filtered:min_chars", "filtered:language", "placeholder_texts"], draw.choice([0, 1, 3])):
+        pool.dropped[reason] = draw.randint(1, 9)
+        pool.candidates += [{**pool.candidates[0], "text": f"{reason} {text}"} for text in range(pool.dropped[reason])]
     pool.pairs.sort(key=lambda pair: (pair["media_bucket"], pair["media_id"], pair["pair_id"]))
     return pool
 
@@ -278,7 +282,9 @@ def _buckets(pool: Pool, rows: list[Row]) -> list[tuple[str, list[Row]]]:
 def _pairs(stage: _Stage, pool: Pool) -> None:
     for name, rows in _buckets(pool, pool.pairs):
         merged = sum(row["occurrences"] for row in rows) - len(rows)
-        stage.unit(name, [(PAIRS, rows)], {"duplicates": merged}, ("placeholder",) if name.endswith("1") else ())
+        dropped = pool.dropped if name.endswith("2") else {}
+        rejected = ("placeholder",) if name.endswith("1") else ()
+        stage.unit(name, [(PAIRS, rows)], {"duplicates": merged, **dropped}, rejected)
 
 
 def _match(stage: _Stage, pool: Pool) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import duckdb
+from rich.console import Console
 
 from curation.inspect.views import connect
 from curation.pipeline import STAGES
@@ -100,3 +102,10 @@ def _merged(tree: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
         both = isinstance(value, dict) and isinstance(merged.get(key), dict) and key not in ("vocabularies", "balance")
         merged[key] = _merged(merged[key], value) if both else value
     return merged
+
+
+def printed(command: Callable[..., None], *arguments: Any, **options: Any) -> str:
+    """What a command of `curation.commands` writes, on a terminal too narrow for it."""
+    written = io.StringIO()
+    command(*arguments, Console(file=written, width=20), **options)
+    return written.getvalue()

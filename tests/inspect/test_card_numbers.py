@@ -65,7 +65,8 @@ def check_funnel(pool: Pool, card: Row) -> None:
         "skipped:bad_url": 4,
         "skipped:not_http": 4,
         "rejected_texts": 2,
-        "duplicates": len(pool.candidates) - len(pool.pairs),
+        "duplicates": sum(row["occurrences"] - 1 for row in pool.pairs),
+        **pool.dropped,
         "no_vocabulary": sum(row["lang"] not in pool.vocabularies for row in pool.pairs),
         "unmatched": sum(row["lang"] in pool.vocabularies and not row["entry_ids"] for row in pool.pairs),
         "not_picked": sum(not row["picked"] for row in pool.matches),
@@ -229,6 +230,18 @@ def check_breakdown(pool: Pool, found: Row, values: Any) -> None:
 
 def check_languages_have_no_candidates(card: Row) -> None:
     assert {row["candidates"] for row in card["breakdowns"]["lang"]["values"]} <= {None}
+
+
+def test_inside_a_bin_sizes_are_bounds() -> None:
+    pool = make_pool(2, languages=("en",), thresholds={"image": {"en": 5.0}})
+    for pair in pool.matches:  # 10.05 and 10.09 lie in one bin, of which t = 10.06 keeps a part
+        pair["critical_threshold"] = 10.05
+        pair["picked"] = True
+    pool.matches[0]["critical_threshold"] = 10.09
+    pool.thresholds["image"]["en"] = 5.03
+    row = next(row for row in card_of(pool)["sizes"]["by_language"] if row["factor"] == 2)
+    assert (row["pairs_at_least"], row["pairs_at_most"]) == (0, len(pool.matches))
+    assert 0 < row["pairs"] < len(pool.matches)
 
 
 def test_pooled_counts_decide_what_is_head() -> None:

@@ -92,7 +92,7 @@ def test_settings_of_the_folder_that_are_not_the_recipes_are_noted(tmp_path: Pat
         "a <note>",
         "1 of 2 input files were missing: see rejections",
         "only the first 2 input files were read (extract.limit_archives)",
-        "balance was made with another setting than this recipe's: t: 20.0 -> 30.0",
+        "balance was made with another setting than this recipe's: t: 20 -> 30",
     ]
 
 
@@ -106,14 +106,20 @@ def words(tmp_path: Path, pool: Pool, **balance: Any) -> list[str]:
 
 
 def test_how_thresholds_came_about(tmp_path: Path, pool: Pool) -> None:
-    tail, given = (
-        "from a tail share of 6.0% in every language",
-        "given for en; other languages follow its tail share of 6.0%",
-    )
+    tail = "from a tail share of 6.0% in every language (nearest count)"
+    given = "given for en; other languages follow its tail share of 6.0%"
     assert words(tmp_path / "default", pool) == [tail, tail]
     assert words(tmp_path / "share", pool, tail_share=0.06) == [tail, tail]
     assert words(tmp_path / "t", pool, t=20.0) == [f"t = 20 {given}", f"t = 20 {given}"]
     assert words(tmp_path / "each", pool, t={"video": 20.0}) == [tail, f"t = 20 {given}"]
+
+
+def test_one_language_follows_no_other(tmp_path: Path) -> None:
+    pool = make_pool(1, languages=("en",))
+    assert words(tmp_path / "t", pool, t=20.0) == ["t = 20 given for en, a tail share of 6.0%"]
+    assert words(tmp_path / "share", pool, other_languages="interpolated") == [
+        "from a tail share of 6.0% (between the nearest counts)"
+    ]
 
 
 def test_what_became_of_a_target(tmp_path: Path, pool: Pool) -> None:
@@ -128,12 +134,17 @@ def test_what_became_of_a_target(tmp_path: Path, pool: Pool) -> None:
         "reachable_above": 1010,
     }
     pool.context = {"target": {"all": report}}
-    solved = "solved for the target below, at a tail share of 6.0%"
+    solved = "solved for the target, at a tail share of 6.0%"
     assert words(tmp_path / "all", pool, target={"pairs": 1000}) == [
         solved,
         solved,
         f"1,000 pairs wanted, {kept} kept; nearest reachable sizes: {kept} and 1,010",
     ]
+    report = {**report, "reachable_above": kept}
+    pool.context = {"target": {"all": report}}
+    assert words(tmp_path / "far", pool, target={"pairs": 1000})[2] == (
+        f"1,000 pairs wanted, {kept} kept; nearest reachable size: {kept}"
+    )
     videos = len({row["media_id"] for row in pool.kept if row["modality"] == "video"})
     report = {**report, "unit": "media", "wanted": videos // 2, "survival": 0.5, "wanted_before_losses": videos}
     pool.context = {"target": {"video": report}}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from inspect_runs import Folder, links
+from inspect_runs import Folder, links, printed
 
+from curation import commands
 from curation.errors import CurationError
 from curation.inspect.describe import describe, describe_lines, overview_lines, schema_reference
 from curation.schemas import DATASETS
@@ -58,3 +59,10 @@ def test_a_work_folder_adds_rows_bytes_and_place(tmp_path: Path) -> None:
         assert held.location == str(folder.work / name)
         assert f"{held.rows:,} row" in describe_lines(describe(name, folder.catalog))[-1]
     assert describe("rejections", folder.catalog).holdings.rows > 0
+    assert "under " in printed(commands.describe, "pairs", str(folder.work))
+
+
+def test_the_command_without_a_folder() -> None:
+    assert "pair_id" in printed(commands.describe, "pairs", None)
+    assert printed(commands.describe, None, None).splitlines() == overview_lines()
+    assert printed(commands.describe, None, None, markdown=True) == schema_reference()

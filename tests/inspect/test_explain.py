@@ -10,13 +10,16 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from inspect_runs import ENGLISH, FRENCH, Folder, links
+from inspect_runs import ENGLISH, FRENCH, Folder, links, printed
 
+from curation import commands
 from curation.concepts import pad, prepare
+from curation.errors import CurationError, WorkFolderError
 from curation.inspect.difference import PARTS, Difference, explain_difference
 from curation.inspect.explain import explain
 from curation.inspect.explain_text import difference_lines, explain_lines
 from curation.inspect.reachable import never_matches
+from curation.inspect.why import why
 
 DEFINITIONS = st.sampled_from(["v1", "v2"])
 
@@ -48,6 +51,42 @@ def test_counts_equal_a_recount_of_the_pairs(folder: Folder, lang: str, entry: s
     assert {host.host for host in story.hosts} == {row[3].split("/")[2] for row in holders.values()}
     t = folder.catalog.visible("balance").context["thresholds"]["image"][lang]
     assert (image.threshold, image.probability) == (t, 1 if len(holders) < t else t / len(holders))
+
+
+def _two_modalities(folder: Folder) -> list[dict[str, Any]]:
+    columns = {"media_url": "url", "texts": {"alt": "alt"}, "page_url": "page"}
+    return [{"kind": "table", "paths": [str(folder.root / f"{name}.jsonl")], "columns": columns, "modality": modality}
+            for name, modality in (("one", "image"), ("two", "video"))]
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+def test_modalities_are_told_apart_and_counted_together_on_request(tmp_path: Path, pooled: bool) -> None:
+    folder = Folder(tmp_path, {"one": links(1, 60), "two": links(2, 40)})
+    sections = {"count": {"pool_modalities": pooled}, "balance": {"t": {"image": 20, "video": 9}}}
+    folder.run(inputs=_two_modalities(folder), **sections)
+    counts = dict(folder.query("SELECT modality, texts FROM entry_counts WHERE entry = 'cat'"))
+    image, video = explain(folder.catalog, "cat").entries[0].modalities
+    assert (image.matched, video.matched) == (counts["image"], counts["video"])
+    assert (image.threshold, video.threshold) == (20, 9)
+    total = sum(counts.values())
+    assert [image.counted, video.counted] == ([total, total] if pooled else [counts["image"], counts["video"]])
+    assert image.probability == 20 / image.counted
+    for modality in (image, video):
+        pair_id = folder.query(f"""
+            SELECT min(pair_id) FROM matches JOIN entry_counts USING (modality, vocabulary_lang)
+            WHERE entry = 'cat' AND list_contains(entry_ids, entry_id) AND modality = '{modality.modality}'""")[0][0]
+        (pair,) = why(folder.catalog, pair_id).pairs
+        assert {entry.texts for entry in pair.entries if entry.entry == "cat"} == {modality.counted}
+        assert (pair.u < pair.keep_probability) == pair.kept
+
+
+def test_a_changed_modality_is_no_loss_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
+    runs = [Folder(tmp_path_factory.mktemp("modality"), {"one": links(1, 60), "two": links(2, 40)}) for _ in range(2)]
+    runs[0].run(inputs=_two_modalities(runs[0]))
+    runs[1].run(inputs=[{**source, "modality": "image"} for source in _two_modalities(runs[1])])
+    found = explain_difference(runs[0].catalog, runs[1].catalog, "cat")
+    assert sum(part.net for part in found.parts) == found.b.kept - found.a.kept
+    assert {part.stage for part in found.parts if part.lost or part.gained} <= {"count", "thresholds"}
 
 
 def test_rank_is_one_plus_the_entries_with_more_texts(folder: Folder) -> None:
@@ -100,7 +139,8 @@ def test_never_against_every_short_text() -> None:
             assert found == (never_matches(entry, definition) is None), (entry, definition)
 
 
-_SNOW = [{"url": f"https://img.example/{n}.png", "alt": f"a photograph of the cat called 白雪 number {n}"} for n in range(30)]
+_SNOW = [{"url": f"https://img.example/{n}.png", "alt": f"a photograph of the cat called 白雪, number {n}"}
+         for n in range(30)]
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +212,7 @@ def test_what_differs_is_what_the_pairs_say(
         other: Callable[..., Folder], differences: dict[tuple[str, str], Difference], case: str) -> None:
     kept = []
     for run in (other("base"), other(case, **CASES[case])):
-        holding = ("SELECT pair_id, count(*) OVER () FROM kept_pairs JOIN entry_counts USING (modality, vocabulary_lang) "
+        holding = ("SELECT pair_id FROM kept_pairs JOIN entry_counts USING (modality, vocabulary_lang) "
                    "WHERE entry = 'cat' AND list_contains(entry_ids, entry_id)")
         kept.append({row[0] for row in run.query(holding)})
     found = differences[case, "cat"]
@@ -190,11 +230,13 @@ def test_the_way_back_exchanges_lost_and_gained(
 
 
 def test_every_stage_is_blamed_somewhere(differences: dict[tuple[str, str], Difference]) -> None:
-    assert {part.stage for found in differences.values() for part in found.parts if part.lost or part.gained} == set(PARTS)
+    parts = [part for found in differences.values() for part in found.parts]
+    assert {part.stage for part in parts if part.lost or part.gained} == set(PARTS)
 
 
 def test_what_changed_is_named(differences: dict[tuple[str, str], Difference]) -> None:
-    changed = {case: _named(differences[case, "cat"]) for case in ("archive", "rule", "vocabulary", "threshold", "seed")}
+    cases = ("archive", "rule", "vocabulary", "threshold", "seed")
+    changed = {case: _named(differences[case, "cat"]) for case in cases}
     assert changed["archive"]["extract"][0].startswith("1 archive only in A, or read otherwise there: two.jsonl")
     assert changed["rule"]["pairs"] == ["pairs.rules.max_chars: null -> 45"]
     assert changed["vocabulary"]["match"][0].startswith("vocabulary en: 12 entries from ")
@@ -220,11 +262,18 @@ def test_a_concept_in_no_vocabulary_makes_no_difference(folder: Folder) -> None:
 
 
 def test_an_unfinished_run_is_said(tmp_path: Path, folder: Folder) -> None:
-    from curation.errors import WorkFolderError
-
     begun = Folder(tmp_path, {"one": links(3, 5)})
     begun.run(until="match")
     with pytest.raises(WorkFolderError, match="no balance yet"):
         explain(begun.catalog, "cat")
     with pytest.raises(WorkFolderError, match="no count yet"):
         explain_difference(folder.catalog, begun.catalog, "cat")
+
+
+def test_the_command_takes_one_folder_or_two(folder: Folder, other: Callable[..., Folder]) -> None:
+    one = printed(commands.explain, "cat", [str(folder.work)])
+    assert '"cat" in vocabulary en: entry 0 of 12' in one
+    two = printed(commands.explain, "cat", [str(folder.work), str(other("base").work)])
+    assert "kept in A" in two
+    with pytest.raises(CurationError, match="one work folder"):
+        printed(commands.explain, "cat", [])

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from inspect_runs import Folder, links
+from inspect_runs import Folder, links, printed
 
+from curation import commands
 from curation.errors import VocabularyError
 from curation.inspect.estimate import Forecast, StageForecast, forecast, usable_cores
 from curation.inspect.plan_text import plan_lines
@@ -169,7 +170,7 @@ def test_kept_rows_at_another_threshold_come_from_the_draws(folder: Folder) -> N
 
 
 def test_default_rates_say_so(folder: Folder) -> None:
-    lines = "\n".join(plan_lines(_forecast(folder)))
+    lines = printed(commands.plan, folder.recipe(), str(folder.work))
     assert "default rates" in lines
     assert "in all about" in lines
     cluster = _forecast(folder, runtime={"master": "spark://head:7077"})
@@ -220,10 +221,11 @@ def test_going_back_redoes_nothing(folder: Folder) -> None:
 
 def test_default_rates_fit_real_archives(tmp_path: Path, real_data: Path) -> None:
     folder = Folder(tmp_path, {})
-    real = {
-        "inputs": [{"kind": "wat", "paths": [str(real_data / "crawl")]}], "pairs": {"rules": {}}, "balance": {},
+    real: dict[str, Any] = {
+        "inputs": [{"kind": "wat", "paths": [str(real_data / "crawl")]}], "balance": {},
+        "pairs": {"media_buckets": 1, "placeholder_texts": 1000,
+                  "rules": {"drop_file_names": False, "redact_emails": False}},
         "match": {"vocabularies": {"en": str(real_data / "vocab" / "union_real_vocab.tsv.gz")}, "fallback": "en"}}
-    real["pairs"] = {"rules": {"drop_file_names": False, "redact_emails": False}, "placeholder_texts": 1000}
     planned = _plan(folder, **real)
     done = folder.run(**real)
     for stage in STAGES:

@@ -6,8 +6,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from inspect_runs import Folder, links
+from inspect_runs import Folder, links, printed
 
+from curation import commands
 from curation.errors import CurationError, WorkFolderError
 from curation.inspect.why import MediaStory, why
 from curation.inspect.why_text import why_lines
@@ -140,6 +141,16 @@ def test_listed_candidates_are_capped_and_all_are_counted(folder: Folder) -> Non
     assert "the first 7 of them" in "\n".join(why_lines(story))
 
 
+def test_pairs_are_capped_and_counted_with_kept_ones_first(folder: Folder) -> None:
+    media_id, total = folder.query("""
+        SELECT media_id, count(*) FROM pairs WHERE media_id IN (SELECT media_id FROM kept_pairs)
+        GROUP BY media_id ORDER BY count(*) DESC, media_id LIMIT 1""")[0]
+    story = why(folder.catalog, media_id, pairs=1)
+    assert (len(story.pairs), story.pairs_in_all, story.pairs[0].kept) == (1, total, True)
+    assert f"and {total - 1} more pair" in "\n".join(why_lines(story))
+    assert story.filtered == why(folder.catalog, media_id).filtered
+
+
 def test_lines_carry_no_control_characters(folder: Folder, stories: dict[str, MediaStory]) -> None:
     assert "\\x1b[31m" in "\n".join(why_lines(stories[_media(folder, "esc.jpg")]))
     for story in stories.values():
@@ -200,3 +211,8 @@ def test_only_the_medias_bucket_is_read(folder: Folder) -> None:
     finally:
         for path in hidden:
             path.with_suffix(".hidden").rename(path)
+
+
+def test_the_command_writes_the_same_lines(folder: Folder) -> None:
+    media_id = _media(folder, "often.jpg")
+    assert printed(commands.why, media_id, str(folder.work)).splitlines() == why_lines(why(folder.catalog, media_id))

@@ -193,6 +193,23 @@ def test_spark_gives_what_this_process_gives(folder: Path, spark: Any, partition
     )
 
 
+@pytest.mark.parametrize("where", ["here", "spark"])
+def test_a_stopped_shuffle_does_only_the_units_that_are_missing(folder: Path, spark: Any, where: str) -> None:
+    engine: WorkEngine = LocalEngine() if where == "here" else SparkEngine(spark)
+    stages = (Read(folder), Total())
+    run = _run(folder, *stages, engine=engine)
+    manifests = [run.execute(stage).manifest for stage in stages]
+    work = Path(run.store.root)
+    (work / "sums" / "_current.json").unlink()
+    (work / "_runs" / "total" / manifests[1].version / "manifest.json").unlink()
+    for bucket in ("bucket-00001", "bucket-00009"):
+        (work / "_runs" / "total" / manifests[1].version / "reports" / f"{bucket}.json").unlink()
+    outcome = run.execute(stages[1])
+    assert (outcome.units_done, outcome.units_reused) == (2, 8)
+    assert outcome.manifest.counts == manifests[1].counts
+    assert outcome.manifest.content("sums") == manifests[1].content("sums")
+
+
 def test_a_failure_on_spark_is_one_line(folder: Path, spark: Any) -> None:
     stage = Read(folder, fail=("a", "b"))
     with pytest.raises(StageError, match=r"^read: unit a, and 1 more units: ValueError: told to fail") as error:
