@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from curation import workflow
+from curation import commands, workflow
 from curation.errors import CurationError, RecipeError
 from curation.pipeline import STAGES
 from curation.recipe import load_recipe
@@ -68,6 +68,47 @@ def validate(recipe: RecipePath, overrides: Overrides = None) -> None:
     """Check a recipe, its inputs and its vocabularies without doing anything."""
     for line in workflow.validate(load_recipe(recipe, overrides or [])):
         out.print(line, markup=False)
+
+
+@app.command()
+def plan(recipe: RecipePath, work: WorkFolder, overrides: Overrides = None, limit_archives: Limit = None) -> None:
+    """Say what `run` would do now, why, and about what it would cost; starts nothing."""
+    commands.plan(load_recipe(recipe, _overrides(overrides, limit_archives)), work, out)
+
+
+@app.command()
+def describe(
+    dataset: Annotated[
+        str | None, typer.Argument(metavar="DATASET", help="its name; without one, all in short")
+    ] = None,
+    work: Annotated[
+        str | None, typer.Option("--work", metavar="DIR", help="also tell what lies in this folder")
+    ] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="the whole reference, as docs/schemas.md")] = False,
+) -> None:
+    """Tell a dataset's columns and their meanings."""
+    commands.describe(dataset, work, out, markdown=markdown)
+
+
+@app.command()
+def why(id: Annotated[str, typer.Argument(metavar="ID", help="a media_id or a pair_id")], work: WorkFolder) -> None:
+    """Tell where a media or a pair comes from, what matched, and why it was kept or not."""
+    commands.why(id, work, out)
+
+
+@app.command()
+def explain(
+    concept: Annotated[str, typer.Argument(metavar="CONCEPT", help="an entry of a vocabulary, as it is written there")],
+    folders: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[DIR_A DIR_B]", help="two runs, to attribute their difference to stages"),
+    ] = None,
+    work: Annotated[
+        str | None, typer.Option("--work", metavar="DIR", help="one run, to follow the concept through")
+    ] = None,
+) -> None:
+    """Follow one concept through all stages of a run, or attribute the difference between two runs to stages."""
+    commands.explain(concept, [*(folders or []), *([work] if work else [])], out)
 
 
 def job(stage: str | None = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
 import shlex
@@ -12,12 +13,13 @@ import sys
 import tempfile
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from curation.errors import CurationError
 from curation.recipe import Runtime
 
 if TYPE_CHECKING:
+    from pyspark import SparkContext
     from pyspark.sql import SparkSession
 
 _JAVA_NEEDED = 17  # Spark 4's minimum
@@ -46,7 +48,27 @@ def spark_session(runtime: Runtime, name: str, scratch: str | None = None) -> Sp
             raise
         raise CurationError(f"Spark did not start: {' '.join(str(error).split())[:300]}") from error
     session.sparkContext.setLogLevel("WARN")
+    _hush_broken_connections(session.sparkContext)
     return session
+
+
+def _hush_broken_connections(context: SparkContext) -> None:
+    """A killed JVM breaks what py4j and Spark's accumulators hold open; their traces would hide our one line."""
+    logging.getLogger().addFilter(_is_not_py4j)  # py4j logs it to the root logger
+    server: Any = getattr(context, "_accumulatorServer", None)
+    if server is None:
+        return
+    told = server.handle_error
+
+    def handle_error(request: Any, address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], (EOFError, ConnectionError)):
+            told(request, address)
+
+    server.handle_error = handle_error
+
+
+def _is_not_py4j(record: logging.LogRecord) -> bool:
+    return Path(record.pathname).parent.name != "py4j"
 
 
 def _settings(runtime: Runtime, scratch: str | None) -> dict[str, str]:

@@ -13,6 +13,8 @@ from rich.console import Console
 from curation.concepts import Vocabulary, check_location
 from curation.crawl import expand_inputs
 from curation.errors import RecipeError, WorkFolderError
+from curation.inspect.card import write_card
+from curation.inspect.terminal import print_heart
 from curation.pipeline import STAGES
 from curation.recipe import Recipe
 from curation.runner.engine import SparkEngine, WorkEngine
@@ -42,6 +44,9 @@ def run(
                 reporter.say(_line(outcome))
                 if stage.name == until:
                     break
+            else:
+                if only is None or only == STAGES[-1].name:
+                    print_heart(write_card(engine.catalog, recipe), out)
     done = sum(outcome.units_done for outcome in outcomes)
     verdict = f"{done} units done" if done else "nothing to do: everything is up to date"
     reporter.say(f"{verdict} in {time.monotonic() - started:.1f} s; results in {store.root}")

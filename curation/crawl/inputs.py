@@ -99,14 +99,10 @@ class _Expansion:
     def _inside(self, location: str, fs: Any, root: str) -> Iterator[InputFile]:
         suffixes = SUFFIXES[self._kind]
         count = 0
-        for folder, _, members in fs.walk(root, detail=True, on_error="raise"):
-            inner = posixpath.relpath(folder, root).split("/") if folder != root else []
-            if any(part.startswith(("_", ".")) and part != "." for part in inner):
-                continue
-            for name, details in members.items():
-                if name.lower().endswith(suffixes) and not name.startswith(("_", ".")):
-                    count += 1
-                    yield self._file(_name(fs, details["name"]), details)
+        for name, details in _walk(fs, root):
+            if name.lower().endswith(suffixes):
+                count += 1
+                yield self._file(_name(fs, name), details)
         if not count:
             raise InputError(f"no {self._kind} file in the folder {location}: it takes {' '.join(suffixes)}")
 
@@ -150,6 +146,18 @@ class _Expansion:
             value = value.timestamp()
         fingerprint = None if tag is None else f"{tag.lower()}:{value}"
         return InputFile(self._index, self._kind, path, details.get("size"), fingerprint, missing=False)
+
+
+def _walk(fs: Any, folder: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The files of a folder and of those inside it, but for hidden ones. fsspec's walk leaves unreadable ones out."""
+    for details in fs.ls(folder, detail=True):
+        name = details["name"].rstrip("/")
+        if name == folder.rstrip("/") or name.rpartition("/")[2].startswith(("_", ".")):
+            continue
+        if details["type"] == "directory":
+            yield from _walk(fs, name)
+        else:
+            yield name, details
 
 
 def _is_http(location: str) -> bool:
