@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint types bench lock clean
+.PHONY: help setup demo test test-slow lint types lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,9 +34,6 @@ lint: setup ## ruff
 
 types: setup ## mypy, strict
 	@$(BIN)/mypy
-
-bench: setup ## ratios against named peers in the same run
-	@$(BIN)/python -m bench
 
 lock: setup ## requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --all-extras pyproject.toml -o requirements.lock
