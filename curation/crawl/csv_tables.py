@@ -22,6 +22,9 @@ from curation.crawl.log import ReadLog
 from curation.crawl.streams import open_binary
 from curation.errors import Reason
 
+ARROW_BLOCK_BYTES = 1 << 20
+"""What Arrow parses at once; it runs up to 32 of these ahead."""
+
 
 def csv_chunks(path: str, wanted: Sequence[str], log: ReadLog, *, tabs: bool) -> Iterator[Chunk]:
     """Rows of a CSV (`tabs`: TSV) file; the row number counts rows behind the header, blank lines not."""
@@ -101,9 +104,9 @@ class _Table:
         """Rows by Arrow's parser. Raises pa.ArrowInvalid where it cannot go on, or has taken lines for one row."""
         names = [f"column_{index}" for index in range(self._width)]
         reader = pacsv.open_csv(
-            io.BufferedReader(file, BLOCK_BYTES),
+            io.BufferedReader(file, ARROW_BLOCK_BYTES),
             read_options=pacsv.ReadOptions(
-                use_threads=False, block_size=BLOCK_BYTES, column_names=names, skip_rows_after_names=1
+                use_threads=False, block_size=ARROW_BLOCK_BYTES, column_names=names, skip_rows_after_names=1
             ),
             parse_options=pacsv.ParseOptions(
                 delimiter="\t" if self._tabs else ",",

@@ -14,7 +14,7 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 from curation.crawl.members import GZIP_MAGIC
-from curation.crawl.streams import READ_ERRORS, open_binary
+from curation.crawl.streams import READ_ERRORS, open_binary, truly_missing
 from curation.errors import InputError
 from curation.recipe import Input, TableInput, WatInput
 
@@ -133,8 +133,10 @@ class _Expansion:
     def _details(self, fs: Any, root: str) -> dict[str, Any] | None:
         try:
             details: dict[str, Any] = fs.info(root)
-        except FileNotFoundError:
-            return None
+        except FileNotFoundError as error:
+            if truly_missing(error) is error:
+                return None
+            raise truly_missing(error) from error
         return details
 
     def _file(self, path: str, details: dict[str, Any] | None) -> InputFile:

@@ -12,9 +12,9 @@ from curation.crawl.streams import Window
 from curation.errors import Reason
 
 BLOCK_BYTES = 8 << 20
-"""Bytes of a table parsed at once."""
+"""Bytes of a table parsed at once, where lines are parsed one by one."""
 BLOCK_LINES = 20_000
-"""Lines of a table parsed at once, where they are parsed one by one."""
+"""Lines parsed at once."""
 MAX_LINE_BYTES = 64 << 20
 """A longer line is refused."""
 

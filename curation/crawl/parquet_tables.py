@@ -13,7 +13,7 @@ from curation.crawl.cells import Chunk, cells_of_array, is_textual, missing_colu
 from curation.crawl.log import ReadLog
 from curation.errors import Reason
 
-_BUFFER_BYTES = 1 << 20  # of a column chunk read at once, so that memory does not grow with the row groups
+_BUFFER_BYTES = 1 << 20  # of a column chunk read at once: without this and with pre_buffer a whole row group is held
 _BATCH_BYTES = 128 << 20  # of a row group's data at once, where rows are large
 _DECODE_ERRORS = (pa.ArrowException, OSError)
 
@@ -21,7 +21,7 @@ _DECODE_ERRORS = (pa.ArrowException, OSError)
 def parquet_chunks(file: BinaryIO, wanted: Sequence[str], log: ReadLog, batch_rows: int) -> Iterator[Chunk]:
     """Rows of a Parquet file. A row group that cannot be decoded is one rejection with the first row that is lost."""
     try:
-        table = pq.ParquetFile(file, buffer_size=_BUFFER_BYTES, page_checksum_verification=True)
+        table = pq.ParquetFile(file, buffer_size=_BUFFER_BYTES, pre_buffer=False, page_checksum_verification=True)
         schema = table.schema_arrow
     except _DECODE_ERRORS as error:
         log.reject(None, Reason.UNREADABLE_FILE, f"no readable Parquet file: {error}")

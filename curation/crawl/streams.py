@@ -34,8 +34,18 @@ def open_binary(path: str) -> BinaryIO:
     """Opens a local path or an fsspec URL for reading bytes. Raises FileNotFoundError and the rest of READ_ERRORS."""
     if "://" not in path:
         return Path(path).open("rb")
-    handle: Any = fsspec.open(path, "rb").open()
+    try:
+        handle: Any = fsspec.open(path, "rb").open()
+    except FileNotFoundError as error:
+        raise truly_missing(error) from error
     return cast(BinaryIO, handle)
+
+
+def truly_missing(error: FileNotFoundError) -> OSError:
+    """The error itself, or what it hides: fsspec says of a server out of reach, too, that the file is not found."""
+    if isinstance(error.__cause__, aiohttp.ClientConnectionError):
+        return ConnectionError(str(error.__cause__))
+    return error
 
 
 class Window:

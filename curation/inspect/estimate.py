@@ -17,7 +17,7 @@ from typing import NoReturn
 import pyarrow as pa
 
 from curation.errors import CurationError
-from curation.inspect.rates import START_S, RateBook
+from curation.inspect.rates import RateBook
 from curation.inspect.wording import changed_settings, changed_thresholds, changed_vocabularies, how_many, listed
 from curation.recipe import Recipe, Target
 from curation.runner.catalog import Catalog
@@ -34,7 +34,7 @@ class StageForecast:
     """What one stage would do. `to_do` is the most it can be where `exact` is false; no `reasons`: nothing to do.
 
     rows, size_bytes: what would be written into its datasets (rows of the first). core_s: seconds of one core. None:
-    not known. basis: where these estimates come from.
+    not known. basis: where these estimates come from. last_s: what the stage took when it last did something here.
     """
 
     stage: str
@@ -47,6 +47,7 @@ class StageForecast:
     size_bytes: int | None = None
     core_s: float | None = None
     basis: str = ""
+    last_s: float | None = None
 
     @property
     def is_current(self) -> bool:
@@ -55,11 +56,14 @@ class StageForecast:
 
 @dataclass(frozen=True)
 class Forecast:
-    """All stages in order. cores: of this machine as the recipe uses it, None on a cluster. wall_s: on those cores."""
+    """All stages in order. cores: of this machine as the recipe uses it, None on a cluster.
+
+    work_s: seconds of work on those cores; starting Spark and handing out tasks is not in it. None: not known.
+    """
 
     stages: list[StageForecast]
     cores: int | None
-    wall_s: float | None
+    work_s: float | None
 
     @property
     def is_current(self) -> bool:
@@ -75,7 +79,7 @@ def forecast(store: Store, recipe: Recipe, stages: tuple[Stage, ...]) -> Forecas
     planner = _Planner(run)
     found = [planner.stage(stage) for stage in stages]
     cores = usable_cores(recipe.runtime.master)
-    return Forecast(found, cores, _wall_s(found, cores))
+    return Forecast(found, cores, _work_s(found, cores))
 
 
 def usable_cores(master: str | None) -> int | None:
@@ -177,6 +181,7 @@ class _Planner:
                    expected: int | None = None) -> StageForecast:
         """The line with estimates. inputs: bytes of archives; expected: rows in all, where they are known better."""
         rates, basis = self._rates.of(stage)
+        published = self._run.catalog.current(stage.name)
         share = line.to_do / max(1, line.units)
         if stage.after:
             source = self._rows.get(self._rates.source_stage(stage))
@@ -187,7 +192,8 @@ class _Planner:
             rows, basis = round(expected * share), f"{basis}; rows from the draws or the target"
         self._rows[stage.name] = None if rows is None else already + rows
         return replace(
-            line, rows=rows, basis=basis, size_bytes=None if rows is None else round(rows * rates.size_bytes),
+            line, rows=rows, basis=basis, last_s=published.wall_s if published else None,
+            size_bytes=None if rows is None else round(rows * rates.size_bytes),
             core_s=None if inputs is None else inputs / 1e6 * rates.core_s)
 
     def _target(self) -> int | None:
@@ -195,13 +201,13 @@ class _Planner:
         return round(target.pairs / target.survival) if isinstance(target, Target) and target.pairs else None
 
 
-def _wall_s(stages: Sequence[StageForecast], cores: int | None) -> float | None:
+def _work_s(stages: Sequence[StageForecast], cores: int | None) -> float | None:
     working = [stage for stage in stages if stage.to_do]
     if not working:
         return 0.0
     if cores is None or any(stage.core_s is None for stage in working):
         return None
-    return START_S + sum((stage.core_s or 0.0) / min(cores, stage.to_do) for stage in working)
+    return sum((stage.core_s or 0.0) / min(cores, stage.to_do) for stage in working)
 
 
 def _setting_changes(stage: Stage, published: Manifest | None, recipe: Recipe) -> list[str]:

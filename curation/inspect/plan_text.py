@@ -31,8 +31,9 @@ def _estimates(stage: StageForecast) -> str:
         return ""
     if stage.rows is None or stage.size_bytes is None or stage.core_s is None:
         return "; no estimate: the size of its input is not known"
+    last = "" if stage.last_s is None else f"; it last took {duration(stage.last_s)}"
     return (f"; about {_rounded(stage.rows):,} rows, {size(stage.size_bytes)}, {duration(stage.core_s)} of one core "
-            f"({stage.basis})")
+            f"({stage.basis}{last})")
 
 
 def _rounded(rows: int) -> int:
@@ -43,7 +44,8 @@ def _rounded(rows: int) -> int:
 
 def _total(forecast: Forecast) -> str:
     core_s = sum(stage.core_s or 0.0 for stage in forecast.stages)
-    if forecast.wall_s is not None:
-        return f"in all about {duration(forecast.wall_s)} on {how_many(forecast.cores or 1, 'core')}"
     unknown = any(stage.to_do and stage.core_s is None for stage in forecast.stages)
-    return f"in all {'at least ' if unknown else 'about '}{duration(core_s)} of one core"
+    line = f"in all {'at least' if unknown else 'about'} {duration(core_s)} of one core"
+    if forecast.work_s is not None and forecast.cores is not None:
+        line += f", {duration(forecast.work_s)} on {how_many(forecast.cores, 'core')}"
+    return f"{line}; starting Spark and handing out tasks comes on top"

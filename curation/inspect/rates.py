@@ -42,7 +42,6 @@ DEFAULTS = {
     "draw": Rates("match", 1.0, 38.6, 1.2),
     "balance": Rates("match", 0.53, 177.0, 1.6),
 }
-START_S = 5.0
 MOST_ENTRIES = 500_000  # of a vocabulary (MetaCLIP's): entry_counts stops growing there
 
 _FIRST_DATASET = {"extract": CANDIDATES.name, "pairs": PAIRS.name, "match": MATCHES.name}

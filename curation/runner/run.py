@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -21,6 +22,8 @@ from curation.runner.stage import Manifest, Planning, ShuffleStage, Stage, Task,
 from curation.runner.units import Unit, UnitReport, digest, report_path
 from curation.runner.work import Result, UnitFailure
 from curation.storage import Store
+
+_READERS = 32  # reports of a stopped run read at once: an object store answers each in tens of milliseconds
 
 EngineFactory = Callable[[], WorkEngine]
 
@@ -114,10 +117,10 @@ class Run:
                     known.setdefault(unit.name, report)
         folder = f"_runs/{stage.name}/{version}/reports"
         finished = self.store.names(folder)
-        for unit in units:
-            if unit.name not in known and f"{unit.name}.json" in finished:
-                report = UnitReport.from_json(self.store.read_json(report_path(stage.name, version, unit.name)))
-                known[unit.name] = report
+        unread = [unit.name for unit in units if unit.name not in known and f"{unit.name}.json" in finished]
+        with ThreadPoolExecutor(_READERS) as readers:
+            trees = readers.map(lambda name: self.store.read_json(report_path(stage.name, version, name)), unread)
+            known.update((name, UnitReport.from_json(tree)) for name, tree in zip(unread, trees, strict=True))
         return {
             unit.name: known[unit.name]
             for unit in units

@@ -225,7 +225,7 @@ def test_a_line_without_end_is_not_held_in_memory(tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize("kind", ["csv", "tsv"])
 @pytest.mark.parametrize("block", [64, 1 << 20])
 def test_ragged_rows(tmp_path: Path, kind: str, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("curation.crawl.csv_tables.BLOCK_BYTES", block)
+    monkeypatch.setattr("curation.crawl.csv_tables.ARROW_BLOCK_BYTES", block)
     mark = "," if kind == "csv" else "\t"
     lines = ["url,cap,name,page", "http://h/0,a,b,c", "", "http://h/1,a", "http://h/2,c,,", "x,x,x,x,x", "http://h/4,d,,"]
     rows, log = read(put(tmp_path / f"t.{kind}", "\r\n".join(lines).replace(",", mark)))
@@ -255,7 +255,7 @@ def test_an_unclosed_quote_costs_its_line_only(tmp_path: Path, rows_after: int) 
 def test_rows_handed_out_before_an_unclosed_quote_are_not_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("curation.crawl.csv_tables.BLOCK_BYTES", 4096)
+    monkeypatch.setattr("curation.crawl.csv_tables.ARROW_BLOCK_BYTES", 4096)
     lines = [f"http://h/{n},text {n},," for n in range(2000)]
     lines[700] = "ragged"
     lines[1500] = 'http://h/1500,"unclosed,,'

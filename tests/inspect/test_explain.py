@@ -96,6 +96,17 @@ def test_rank_is_one_plus_the_entries_with_more_texts(folder: Folder) -> None:
     assert sorted(ranks.values())[0] == 1
 
 
+def test_texts_whose_critical_threshold_is_the_threshold_are_kept(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, {"one": [{"url": f"https://i.example/{n}", "alt": "the red cat is in the garden"}
+                                       for n in range(4)]})
+    folder.run(balance={"t": 4})
+    kept = explain(folder.catalog, "cat").entries[0]
+    assert (len(kept.kept_samples), kept.modalities[0].kept) == (4, 4)
+    exactly = max(sample.critical_threshold for sample in kept.kept_samples)
+    folder.run(balance={"t": exactly})
+    assert len(explain(folder.catalog, "cat").entries[0].kept_samples) == 4
+
+
 def test_samples_are_few_by_default_and_always_the_same(folder: Folder) -> None:
     first, again = (explain(folder.catalog, "cat") for _ in range(2))
     assert first == again

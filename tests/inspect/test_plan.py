@@ -91,7 +91,9 @@ def test_changed_settings_are_named_where_they_act_first(folder: Folder, change:
     assert reason in planned[stage].reasons
     first = next(name for name, found in planned.items() if not found.is_current)
     assert first == stage
-    assert reason in "\n".join(plan_lines(_forecast(folder, **CHANGES[change])))
+    lines = "\n".join(plan_lines(_forecast(folder, **CHANGES[change])))
+    assert reason in lines
+    assert "it last took" in lines
 
 
 def test_a_changed_vocabulary_is_named(folder: Folder) -> None:
@@ -173,9 +175,10 @@ def test_default_rates_say_so(folder: Folder) -> None:
     lines = printed(commands.plan, folder.recipe(), str(folder.work))
     assert "default rates" in lines
     assert "in all about" in lines
+    assert "it last took" not in lines
     cluster = _forecast(folder, runtime={"master": "spark://head:7077"})
-    assert (cluster.cores, cluster.wall_s) == (None, None)
-    assert plan_lines(cluster)[-1].endswith("of one core")
+    assert (cluster.cores, cluster.work_s) == (None, None)
+    assert " of one core; starting Spark" in plan_lines(cluster)[-1]
 
 
 def test_cores_of_a_master() -> None:
@@ -186,7 +189,7 @@ def test_cores_of_a_master() -> None:
 def test_nothing_to_do_is_said(folder: Folder) -> None:
     folder.run()
     found = _forecast(folder)
-    assert (found.is_current, found.wall_s) == (True, 0)
+    assert (found.is_current, found.work_s) == (True, 0)
     assert plan_lines(found)[-1] == "nothing to do: everything is up to date"
 
 

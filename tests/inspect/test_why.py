@@ -59,6 +59,29 @@ def test_rules_are_those_that_the_stage_counted(folder: Folder, stories: dict[st
     assert told  # else nothing was tested
 
 
+def test_language_settings_are_applied_as_the_stage_does(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, {"one": [*links(1, 20), *_ODD]})
+    folder.run(until="pairs", pairs={"language": {"min_score": 0.5, "keep": ["en", "de"]}})
+    told: Counter[str] = Counter()
+    for (media_id,) in folder.query("SELECT DISTINCT media_id FROM candidates"):
+        told.update({f"filtered:{text.rule}": text.occurrences for text in why(folder.catalog, media_id).filtered})
+    counts = folder.catalog.visible("pairs").counts
+    assert dict(told) == {name: n for name, n in counts.items() if name.startswith("filtered:")}
+    assert told["filtered:language"]
+
+
+def test_candidates_are_listed_in_order_of_provenance(tmp_path: Path) -> None:
+    same = [{"url": "https://img.example/1.jpg", "alt": f"the cat number {n}"} for n in range(3)]
+    folder = Folder(tmp_path, {"one": same, "two": same})
+    table = {"kind": "table", "columns": {"media_url": "url", "texts": {"alt": "alt"}}}
+    folder.run(until="extract", inputs=[
+        {**table, "paths": [str(tmp_path / f"{name}.jsonl")], "snapshot": snapshot}
+        for name, snapshot in (("one", "later"), ("two", "earlier"))])
+    found = why(folder.catalog, folder.query("SELECT media_id FROM candidates")[0][0], occurrences=4).occurrences
+    assert [(place.snapshot, place.record_offset) for place in found] == [
+        ("earlier", 0), ("earlier", 1), ("earlier", 2), ("later", 0)]
+
+
 def test_kept_pairs_are_exactly_those_told_as_kept(folder: Folder, stories: dict[str, MediaStory]) -> None:
     kept = {pair.pair_id for story in stories.values() for pair in story.pairs if pair.kept}
     assert kept == {row[0] for row in folder.query("SELECT pair_id FROM kept_pairs")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +139,7 @@ def test_counts_are_those_of_matches_and_of_the_selection(folder: Path) -> None:
 
 def test_smaller_thresholds_keep_subsets(folder: Path) -> None:
     sets = [_kept(_run(folder, f"balance.t={t}")) for t in (1, 3, 20, 50, 10_000)]
-    for smaller, larger in zip(sets, sets[1:], strict=False):
+    for smaller, larger in pairwise(sets):
         assert smaller < larger or (smaller == larger and len(larger) == len(sets[-1]))
     assert sets[-1] == {row["pair_id"] for row in _rows(_run(folder, "balance.t=10000"), "matches")}
 

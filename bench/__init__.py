@@ -1,0 +1,1 @@
+"""Measurements: ratios between runs of the same session, never tests."""
