@@ -6,6 +6,7 @@ Everything outside its section `run` is the same, byte for byte, whenever the sa
 from __future__ import annotations
 
 import json
+import os
 import platform
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -28,7 +29,7 @@ CARD_JSON = "card.json"
 CARD_MARKDOWN = "card.md"
 
 _MEMORY_LIMIT = "1GB"
-_THREADS = 4
+_MOST_THREADS = 4  # each brings its own buffers
 _LIBRARIES = ("pyspark", "pyarrow", "duckdb", "numpy")
 _PAPER = "MetaCLIP, arXiv:2309.16671: 1.6 billion pairs, English, t = 20,000"
 
@@ -46,7 +47,7 @@ _FUNNEL = (
 def build_card(catalog: Catalog, recipe: Recipe) -> Row:
     """The card of a finished run. Raises WorkFolderError or StaleDatasetError where a stage is missing or outdated."""
     manifests = {stage.name: catalog.visible(stage.name) for stage in STAGES}
-    database = open_duckdb(catalog.store, memory_limit=_MEMORY_LIMIT, threads=_THREADS)
+    database = open_duckdb(catalog.store, memory_limit=_MEMORY_LIMIT, threads=min(_MOST_THREADS, os.cpu_count() or 1))
     try:
         tables = CardTables(catalog, manifests, database)
         balance = manifests["balance"]

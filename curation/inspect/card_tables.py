@@ -28,7 +28,7 @@ from curation.schemas import (
 )
 
 Row = dict[str, Any]
-CHUNK_ROWS = 2_000_000  # pairs joined at a time: some 200 MB of DuckDB's memory
+CHUNK_ROWS = 1_000_000  # pairs joined at a time; measured: 0.6 GB for the whole process on 2 threads
 TOP_VALUES = 20  # page hosts and snapshots listed
 FACETS = ("lang", "modality", "text_source", "page_host", "snapshot")
 _LONG_FACETS = ("page_host", "snapshot")

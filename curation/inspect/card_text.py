@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from curation.inspect.card_words import (
     Row,
@@ -146,50 +147,34 @@ def _thresholds(card: Row) -> list[str]:
     return ["## Thresholds", "\n".join(lines)] if lines else ["## Thresholds", "None: nothing matched."]
 
 
+_BALANCE_COLUMNS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
+    ("<modality", "modality", escaped),
+    ("<lang", "lang", escaped),
+    ("t", "t", count),
+    ("entries above t", "entries_above_t", count),
+    ("share", "entries_above_t_share", share),
+    ("head before", "above_t_share_before", share),
+    ("head after", "above_t_share_after", share),
+    ("tail before", "tail_share_before", share),
+    ("tail after", "tail_share_after", share),
+    ("matches per text", "matches_per_text", count),
+    ("matched pairs", "matched_pairs", count),
+    ("kept pairs", "kept_pairs", count),
+    ("share", "kept_share", share),
+    ("kept media", "kept_media", count),
+)
+
+
 def _balance(card: Row) -> list[str]:
     shown, more = _listed(card["balance"], lambda row: row["matched_pairs"])
-    rows = [
-        [
-            row["modality"],
-            escaped(row["lang"]),
-            count(row["t"]),
-            count(row["entries_above_t"]),
-            share(row["entries_above_t_share"]),
-            share(row["above_t_share_before"]),
-            share(row["above_t_share_after"]),
-            share(row["tail_share_before"]),
-            share(row["tail_share_after"]),
-            count(row["matches_per_text"]),
-            count(row["matched_pairs"]),
-            count(row["kept_pairs"]),
-            share(row["kept_share"]),
-            count(row["kept_media"]),
-        ]
-        for row in shown
-    ]
     return [
         "## Head and tail",
         "The head are the entries with more than t texts in the pool, the tail those with fewer than t; what is "
         "neither has exactly t. Shares of head and tail are of all matches, before and after balancing; the share of "
         "entries is of the vocabulary.",
         _table(
-            [
-                "<modality",
-                "<lang",
-                "t",
-                "entries above t",
-                "share",
-                "head before",
-                "head after",
-                "tail before",
-                "tail after",
-                "matches per text",
-                "matched pairs",
-                "kept pairs",
-                "share",
-                "kept media",
-            ],
-            rows,
+            [title for title, _, _ in _BALANCE_COLUMNS],
+            [[shown_as(row[name]) for _, name, shown_as in _BALANCE_COLUMNS] for row in shown],
         ),
         *more,
     ]

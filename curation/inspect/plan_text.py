@@ -45,7 +45,7 @@ def _rounded(rows: int) -> int:
 def _total(forecast: Forecast) -> str:
     core_s = sum(stage.core_s or 0.0 for stage in forecast.stages)
     unknown = any(stage.to_do and stage.core_s is None for stage in forecast.stages)
-    line = f"in all {'at least' if unknown else 'about'} {duration(core_s)} of one core"
+    line = f"in all {'at least ' if unknown else ''}{duration(core_s)} of one core"
     if forecast.work_s is not None and forecast.cores is not None:
         line += f", {duration(forecast.work_s)} on {how_many(forecast.cores, 'core')}"
     return f"{line}; starting Spark and handing out tasks comes on top"

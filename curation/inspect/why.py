@@ -8,8 +8,8 @@ archive, so their media_id column is searched as a whole.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -105,7 +105,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class MediaStory:
-    """All that is known about a media. `occurrences` are the first of its `candidates`, `pairs` of its pairs_in_all."""
+    """What is known about a media. `occurrences` are the first of its `candidates`, `pairs` of its `pairs_in_all`."""
 
     media_id: str
     media_url: str
@@ -143,16 +143,14 @@ def why(catalog: Catalog, id: str, *, occurrences: int = OCCURRENCES, pairs: int
         story = _found(pool, query, media_id, pair_id, occurrences)
         if "pairs" not in pool.stages:
             return story
-        pool.load_bucket(query, media_id)
-        rows = query.rows(
-            "SELECT * FROM pairs ORDER BY pair_id IN (SELECT pair_id FROM kept_pairs) DESC, pair_id")
-        known = {row["pair_id"] for row in rows}
-        wanted_rows = [row for row in rows if pair_id in (None, row["pair_id"])][:pairs]
-        told = [_told(pool, query, row) for row in wanted_rows]
+        bucket = _Bucket(pool, query, media_id)
+        wanted_rows = [row for row in bucket.rows if pair_id in (None, row["pair_id"])][:pairs]
+        told = [_told(pool, bucket, row) for row in wanted_rows]
         whole = pair_id is None and not story.is_placeholder
+        known = {row["pair_id"] for row in bucket.rows}
         filtered, unsure = _filtered(pool, query, known) if whole else ([], [])
-    return replace(story, media_bucket=pool.bucket(media_id), pairs_in_all=len(rows), pairs=told, filtered=filtered,
-                   notes=[*story.notes, *unsure])
+    return replace(story, media_bucket=pool.bucket(media_id), pairs_in_all=len(bucket.rows), pairs=told,
+                   filtered=filtered, notes=[*story.notes, *unsure])
 
 
 _LOOKS = ("a media_id has 24 hex digits and a pair_id 32, both in lower case, as in the columns of those names "
@@ -183,13 +181,41 @@ class _Pool:
         report = self.stages[stage].reports.get(f"bucket-{self.bucket(media_id):05d}")
         return report.paths(dataset) if report else []
 
-    def load_bucket(self, query: Query, media_id: str) -> None:
-        """The media's rows of every dataset that is kept by bucket, as tables of the same names."""
+
+class _Bucket:
+    """What the stages after extract have of one media, read from its bucket's files.
+
+    `rows` are its pairs, kept ones first, with what match, draw and balance say of each (null: nothing). `counts` are
+    the texts of the entries in them, by (modality, vocabulary_lang, entry_id); modality "" where they are pooled.
+    """
+
+    def __init__(self, pool: _Pool, query: Query, media_id: str) -> None:
         for stage, dataset in (("pairs", PAIRS), ("match", MATCHES), ("draw", DRAWS), ("balance", KEPT_PAIRS)):
-            query.view(f"all_{dataset.name}", dataset, self.bucket_files(stage, dataset.name, media_id))
+            query.view(f"all_{dataset.name}", dataset, pool.bucket_files(stage, dataset.name, media_id))
             query.keep(dataset.name, f"SELECT * FROM all_{dataset.name} WHERE media_id = ?", [media_id])
-        if "count" in self.stages:
-            query.view("entry_counts", ENTRY_COUNTS, self.stages["count"].paths(ENTRY_COUNTS.name))
+        self.rows = query.rows("""
+            SELECT pairs.*, entry_ids, picked, critical_threshold, pair_id IN (SELECT pair_id FROM kept_pairs) AS kept
+            FROM pairs LEFT JOIN (SELECT pair_id, entry_ids FROM matches) USING (pair_id)
+            LEFT JOIN (SELECT pair_id, picked, critical_threshold FROM draws) USING (pair_id)
+            ORDER BY kept DESC, pair_id""")
+        self.pooled = "draw" in pool.stages and bool(pool.stages["draw"].settings["pool_modalities"])
+        counted = pool.stages["count"].paths(ENTRY_COUNTS.name) if "count" in pool.stages else []
+        query.view("entry_counts", ENTRY_COUNTS, counted)
+        self._counts = {(row["modality"], row["lang"], row["entry_id"]): row for row in query.rows("""
+            WITH found AS (SELECT DISTINCT vocabulary_lang, unnest(entry_ids) AS entry_id FROM matches)
+            SELECT if(?, '', modality) AS modality, vocabulary_lang AS lang, entry_id, any_value(entry) AS entry,
+                   sum(texts)::BIGINT AS texts
+            FROM entry_counts SEMI JOIN found USING (vocabulary_lang, entry_id) GROUP BY ALL""", [self.pooled])}
+
+    def entries(self, row: dict[str, Any], lang: str) -> list[MatchedEntry]:
+        """The entries of one pair with their counts."""
+        modality = "" if self.pooled else row["modality"]
+        found = (self._counts[modality, lang, entry_id] for entry_id in row["entry_ids"])
+        return [MatchedEntry(count["entry_id"], count["entry"], count["texts"], None) for count in found]
+
+    def picked(self) -> str | None:
+        """The pair that was picked for the media."""
+        return next((row["pair_id"] for row in self.rows if row["picked"]), None)
 
 
 def _media_of(pool: _Pool, query: Query, pair_id: str) -> str:
@@ -270,10 +296,15 @@ def _filtered(pool: _Pool, query: Query, known: set[str]) -> tuple[list[Filtered
     return texts, notes
 
 
+@lru_cache(maxsize=1)
+def _identifier() -> LanguageIdentifier:
+    return LanguageIdentifier()
+
+
 def judged(texts: pa.StringArray, settings: PairsSection) -> tuple[pa.StringArray, pa.StringArray]:
     """(language, rule that drops the text; null where none does) of raw texts, as the stage pairs judges them."""
     texts = redact(texts, settings.rules)
-    langs, scores = LanguageIdentifier().identify(texts)
+    langs, scores = _identifier().identify(texts)
     if settings.language.min_score > 0:
         langs = pc.if_else(pc.greater_equal(scores, pa.scalar(settings.language.min_score, pa.float32())), langs, "")
     rules = drop_rules(texts, langs, settings.rules)
@@ -283,27 +314,26 @@ def judged(texts: pa.StringArray, settings: PairsSection) -> tuple[pa.StringArra
     return langs, rules
 
 
-def _told(pool: _Pool, query: Query, pair: dict[str, Any]) -> PairStory:
+def _told(pool: _Pool, bucket: _Bucket, row: dict[str, Any]) -> PairStory:
     """What each stage after `pairs` made of one pair."""
     base = PairStory(
-        **{name: pair[name] for name in ("pair_id", "text", "text_sources", "lang", "lang_score", "occurrences")},
-        vocabulary_lang=None, vocabulary="", prepared="", entries=[], u=None, picked=None, keep_probability=None,
-        critical_threshold=None, threshold=None, kept=None, verdict="")
+        **{name: row[name] for name in ("pair_id", "text", "text_sources", "lang", "lang_score", "occurrences")},
+        vocabulary_lang=None, vocabulary="", prepared="", entries=[], u=None, picked=row["picked"],
+        keep_probability=None, critical_threshold=row["critical_threshold"], threshold=None, kept=None, verdict="")
     if "match" not in pool.stages:
         return replace(base, verdict="not decided: match has not run")
     match = pool.stages["match"]
-    lang = _vocabulary_of(match, pair["lang"])
-    base = replace(base, vocabulary_lang=lang, prepared=prepare(pair["text"], match.settings["definition"]))
-    matches = query.rows("SELECT * FROM matches WHERE pair_id = ?", [pair["pair_id"]])
+    lang = _vocabulary_of(match, row["lang"])
+    base = replace(base, vocabulary_lang=lang, prepared=prepare(row["text"], match.settings["definition"]))
     if lang is None:
         return replace(base, kept=False, verdict=(
-            f"not kept: there is no vocabulary for the language {pair['lang']!r}, and match.fallback is not set"))
+            f"not kept: there is no vocabulary for the language {row['lang']!r}, and match.fallback is not set"))
     base = replace(base, vocabulary=match.context["vocabularies"][lang]["location"])
-    if not matches:
+    if row["entry_ids"] is None:
         return replace(base, kept=False, verdict=f"not kept: no entry of the vocabulary {lang} stands in the text")
     if "count" not in pool.stages:
         return replace(base, verdict="not decided: its entries have not been counted yet")
-    return _decided(pool, query, replace(base, **_drawn(pool, query, pair, lang, matches[0]["entry_ids"])), pair)
+    return _decided(replace(base, **_drawn(pool, bucket, row, lang)), bucket, row)
 
 
 def _vocabulary_of(match: Manifest, lang: str) -> str | None:
@@ -312,39 +342,32 @@ def _vocabulary_of(match: Manifest, lang: str) -> str | None:
     return lang if lang in match.context["vocabularies"] and not match.settings["all_languages"] else fallback
 
 
-def _drawn(pool: _Pool, query: Query, pair: dict[str, Any], lang: str, entry_ids: Sequence[int]) -> dict[str, Any]:
-    """Entries with counts, the draw, and what the thresholds make of both, as far as the stages have run."""
-    pooled = "draw" in pool.stages and pool.stages["draw"].settings["pool_modalities"]
-    counts = query.rows(
-        "SELECT entry_id, any_value(entry) AS entry, sum(texts)::BIGINT AS texts FROM entry_counts "
-        "WHERE vocabulary_lang = ? AND list_contains(?, entry_id) AND (modality = ? OR ?) "
-        "GROUP BY entry_id ORDER BY entry_id",
-        [lang, list(entry_ids), pair["modality"], pooled])
-    facts: dict[str, Any] = {"entries": [MatchedEntry(**row, probability=None) for row in counts]}
-    if "balance" in pool.stages:
-        t = float(pool.stages["balance"].context["thresholds"][pair["modality"]][lang])
-        p = entry_probabilities([row["texts"] for row in counts], t).tolist()
-        entries = [MatchedEntry(**row, probability=p_e) for row, p_e in zip(counts, p, strict=True)]
-        facts = {"entries": entries, "threshold": t, "keep_probability": keep_probability(range(len(p)), p)}
+def _drawn(pool: _Pool, bucket: _Bucket, row: dict[str, Any], lang: str) -> dict[str, Any]:
+    """Entries with counts, the draw, and what the threshold makes of both, as far as the stages have run."""
+    entries = bucket.entries(row, lang)
+    facts: dict[str, Any] = {"entries": entries}
     if "draw" in pool.stages:
-        draw = query.rows("SELECT picked, critical_threshold FROM draws WHERE pair_id = ?", [pair["pair_id"]])[0]
-        u = uniforms(pa.array([pair["pair_id"]]), pool.stages["draw"].settings["seed"], SALTS["draw"])
-        facts |= {**draw, "u": float(u[0])}
+        u = uniforms(pa.array([row["pair_id"]]), pool.stages["draw"].settings["seed"], SALTS["draw"])
+        facts["u"] = float(u[0])
+    if "balance" in pool.stages:
+        t = float(pool.stages["balance"].context["thresholds"][row["modality"]][lang])
+        p = entry_probabilities([entry.texts for entry in entries], t).tolist()
+        facts |= {"entries": [replace(entry, probability=p_e) for entry, p_e in zip(entries, p, strict=True)],
+                  "threshold": t, "keep_probability": keep_probability(range(len(p)), p)}
     return facts
 
 
-def _decided(pool: _Pool, query: Query, story: PairStory, pair: dict[str, Any]) -> PairStory:
+def _decided(story: PairStory, bucket: _Bucket, row: dict[str, Any]) -> PairStory:
     """The pair with its fate and the reason for it."""
     if story.picked is False:
-        chosen = query.value("SELECT pair_id FROM draws WHERE picked")
-        return replace(story, kept=False, verdict=f"not kept: of this media's texts another was picked, pair {chosen}")
+        return replace(story, kept=False, verdict=(
+            f"not kept: of this media's texts another was picked, pair {bucket.picked()}"))
     if story.critical_threshold is None:
         return replace(story, verdict="not decided: its draw has not been made yet")
     if story.threshold is None:
         needed = number(story.critical_threshold)
         return replace(story, verdict=f"not decided: its draw needs t >= {needed}, but no threshold has been set yet")
-    kept = bool(query.value("SELECT count(*) FROM kept_pairs WHERE pair_id = ?", [story.pair_id]))
     needed, t = apart(story.critical_threshold, story.threshold)
-    return replace(story, kept=kept, verdict=(
-        f"{'kept' if kept else 'not kept'}: its draw needs t >= {needed}, "
-        f"the threshold for {pair['modality']}/{story.vocabulary_lang} is {t}"))
+    return replace(story, kept=row["kept"], verdict=(
+        f"{'kept' if row['kept'] else 'not kept'}: its draw needs t >= {needed}, "
+        f"the threshold for {row['modality']}/{story.vocabulary_lang} is {t}"))

@@ -124,7 +124,7 @@ class Run:
         return {
             unit.name: known[unit.name]
             for unit in units
-            if unit.name in known and known[unit.name].identity == unit.identity
+            if unit.name in known and known[unit.name].identity == unit.identity and stage.is_final(known[unit.name])
         }
 
     def execute(self, stage: Stage) -> StageOutcome:

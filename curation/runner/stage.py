@@ -143,6 +143,10 @@ class Stage(ABC):
     def plan(self, planning: Planning, context: dict[str, Any]) -> list[Unit]:
         """All units, whether done or not, in a fixed order."""
 
+    def is_final(self, report: UnitReport) -> bool:
+        """Whether a finished unit stays as it is; False where its failure may have passed by the next run."""
+        return True
+
     def identity(self, *content: Any) -> str:
         """Digest of what a unit's result depends on, the stage's code and schemas included."""
         schemas = [(dataset.name, dataset.version) for dataset in self.outputs]

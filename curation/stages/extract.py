@@ -12,7 +12,7 @@ from curation.crawl import InputFile, ReadLog, expand_inputs, table_batches, wat
 from curation.errors import Reason
 from curation.recipe import Recipe, TableColumns
 from curation.runner.stage import Law, Planning, Task, UnitStage
-from curation.runner.units import Unit, UnitWriter, digest
+from curation.runner.units import Unit, UnitReport, UnitWriter, digest
 from curation.schemas import CANDIDATES, REJECTIONS
 
 
@@ -41,6 +41,10 @@ class Extract(UnitStage):
             {"path": file.path, "size_bytes": file.size_bytes, "missing": file.missing, "source": source},
             self.identity(planning.settings, source, state),
         )
+
+    def is_final(self, report: UnitReport) -> bool:
+        """A file that could not be read through is tried again by the next run: networks fail, and recover."""
+        return Reason.UNREADABLE_FILE not in report.rejected
 
     def process(self, unit: Unit, task: Task, writer: UnitWriter) -> None:
         path, source = unit.inputs["path"], unit.inputs["source"]

@@ -86,6 +86,7 @@ def test_every_kind_of_damage_at_once(tmp_path: Path) -> None:
         gzip.compress(b"WARC/1.0\r\nX: " + b"y" * 70_000 + b"\r\nContent-Length: 2\r\n\r\n{}\r\n\r\n"),
         gzip.compress(record(b'{"x": "\xff"}')),
         gzip.compress(RECORDS[3]),
+        gzip.compress(record(b'{"Envelope": {}}', length=9)),
         gzip.compress(RECORDS[4])[:-30],
     ]
     rows, log = read(write(tmp_path / "x.wat", parts))
@@ -98,7 +99,8 @@ def test_every_kind_of_damage_at_once(tmp_path: Path) -> None:
         (starts[5], "truncated_record"),
         (starts[6], "bad_header"),
         (starts[7], "bad_encoding"),
-        (starts[9], "broken_gzip"),
+        (starts[9], "bad_length"),
+        (starts[10], "broken_gzip"),
     ]
     assert {rejection.file for rejection in log.rejections} == {str(tmp_path / "x.wat")}
     assert all(rejection.detail for rejection in log.rejections)

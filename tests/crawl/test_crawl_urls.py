@@ -36,6 +36,8 @@ def _result(join: object, *arguments: str) -> object:
 @given(_URLS, _URLS)
 @example("http://h.com[", "")
 @example("http://h/a//b/../c", "x/y.jpg")
+@example("http://h/a/../b/c", "x.jpg")
+@example("http://h/a//b/c", "x.jpg")
 @example("http://h", "a.jpg")
 @example("http://h/a?b/c", "x.jpg")
 @example("http://h/a", "http://h/a?")

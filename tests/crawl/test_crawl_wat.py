@@ -61,7 +61,7 @@ def test_line_breaks_and_tabs(tmp_path: Path, variant: str, expected: str) -> No
 def test_the_default_keeps_http_only_and_counts_the_rest(tmp_path: Path) -> None:
     links = [
         link(" \n/a.jpg\t", alt="1"),
-        link("//cdn.example.com/b\n.jpg", alt="2"),
+        link("http://cdn.example.com/b\n.j\tpg", alt="2"),
         link("HTTP://h.com/c.jpg", alt="3"),
         link("data:image/gif;base64,R0lGOD", alt="4", title="5"),
         link("javascript:void(0)", alt="6"),
@@ -75,7 +75,7 @@ def test_the_default_keeps_http_only_and_counts_the_rest(tmp_path: Path) -> None
     rows, log = read(wat(tmp_path / "x.wat.gz", page(links)))
     assert [(row["text"], row["media_url"]) for row in rows] == [
         ("1", "https://example.com/a.jpg"),
-        ("2", "https://cdn.example.com/b.jpg"),
+        ("2", "http://cdn.example.com/b.jpg"),
         ("3", "HTTP://h.com/c.jpg"),
     ]
     assert {name: log.counts[name] for name in ("texts", "rows", "skipped:not_http", "skipped:bad_url")} == {

@@ -18,6 +18,7 @@ from curation.schemas import DATASETS
 from curation.storage import Store
 
 SETS = ("candidates", "pairs", "matches", "entry_counts", "draws", "kept_pairs", "rejections")
+_PAUSE_S = 0.25  # between two looks, each of which opens hundreds of files
 Prints = dict[str, tuple[int, str]]
 
 
@@ -74,7 +75,7 @@ class Witness:
         assert self._thread.is_alive() or self.looks["files"] > 0
 
     def _watch(self) -> None:
-        while not self._stop.wait(0.1):
+        while not self._stop.wait(_PAUSE_S):
             for stage in STAGES:
                 try:
                     self._look(stage.name, stage.after)

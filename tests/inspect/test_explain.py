@@ -194,7 +194,8 @@ ALLOWED = {  # stages that may be blamed: the one that changed, and counts and t
     "nothing": set()}
 
 
-ENTRIES = ("cat", "house", "chat", "雪")
+TELLING = {"language": ("cat", "chat"), "redaction": ("house",), "definition": ("cat", "雪")}  # entries; else:
+ENTRIES = ("cat", "house")
 
 
 @pytest.fixture(scope="module")
@@ -202,13 +203,13 @@ def differences(other: Callable[..., Folder]) -> dict[tuple[str, str], Differenc
     base = other("base")
     runs = {case: other(case, **sections) for case, sections in CASES.items()}
     return {(case, entry): explain_difference(base.catalog, run.catalog, entry)
-            for case, run in runs.items() for entry in ENTRIES}
+            for case, run in runs.items() for entry in {"cat", *TELLING.get(case, ENTRIES)}}
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_parts_add_up_and_blame_what_changed(differences: dict[tuple[str, str], Difference], case: str) -> None:
     blamed = set()
-    for entry in ENTRIES:
+    for entry in TELLING.get(case, ENTRIES):
         found = differences[case, entry]
         assert sum(part.net for part in found.parts) == found.b.kept - found.a.kept
         assert sum(part.lost for part in found.parts) <= found.a.kept

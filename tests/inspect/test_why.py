@@ -27,8 +27,8 @@ _ODD = [
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
-    again = links(1, 40)[:20]
-    folder = Folder(tmp_path_factory.mktemp("why"), {"one": links(1, 40), "two": [*links(2, 10), *again, *_ODD]})
+    again = links(1, 30)[:20]
+    folder = Folder(tmp_path_factory.mktemp("why"), {"one": links(1, 30), "two": [*links(2, 5), *again, *_ODD]})
     folder.run(draw={"texts_per_media": "one"})
     return folder
 
@@ -60,7 +60,7 @@ def test_rules_are_those_that_the_stage_counted(folder: Folder, stories: dict[st
 
 
 def test_language_settings_are_applied_as_the_stage_does(tmp_path: Path) -> None:
-    folder = Folder(tmp_path, {"one": [*links(1, 20), *_ODD]})
+    folder = Folder(tmp_path, {"one": [*links(1, 6), *_ODD]})
     folder.run(until="pairs", pairs={"language": {"min_score": 0.5, "keep": ["en", "de"]}})
     told: Counter[str] = Counter()
     for (media_id,) in folder.query("SELECT DISTINCT media_id FROM candidates"):
@@ -206,6 +206,17 @@ def test_an_unfinished_run_tells_what_is_known(tmp_path: Path, until: str, verdi
     assert verdict in pair.verdict
     assert pair.kept is None
     assert why_lines(story)[-1].startswith("note ")
+
+
+def test_outdated_stages_are_not_told(tmp_path: Path) -> None:
+    one = [{"url": "https://i.example/1.jpg", "alt": "the red cat is in the garden"}]
+    folder = Folder(tmp_path, {"one": one})
+    folder.run()
+    folder.write("two", one)
+    folder.run(until="extract")
+    story = why(folder.catalog, folder.query("SELECT media_id FROM candidates")[0][0])
+    assert (story.candidates, story.archives, story.pairs) == (2, 2, [])
+    assert "made from inputs that have been replaced" in story.notes[0]
 
 
 def test_nothing_but_candidates(tmp_path: Path) -> None:

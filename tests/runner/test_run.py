@@ -83,6 +83,16 @@ def test_a_failed_unit_publishes_nothing_and_the_rest_is_kept(folder: Path) -> N
     assert _numbers(run) == [1, 2, 3, 11, 12, 21, 22, 23, 24]
 
 
+def test_what_may_have_passed_is_tried_again(folder: Path) -> None:
+    stage = Read(folder, unreadable=("b",))
+    run = _run(folder, stage)
+    assert run.execute(stage).manifest.rejected == {"unreadable_file": 1}
+    assert _numbers(run) == [1, 2, 3, 21, 22, 23, 24]
+    outcome = run.execute(Read(folder))
+    assert (outcome.units_done, outcome.manifest.rejected) == (1, {"bad_row": 1})
+    assert _numbers(run) == [1, 2, 3, 11, 12, 21, 22, 23, 24]
+
+
 def test_a_failed_increment_leaves_the_old_version_visible(folder: Path) -> None:
     run = _run(folder, Read(folder))
     run.execute(Read(folder))

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from curation.recipe import Recipe
 from curation.runner.stage import Law, Planning, ShuffleStage, Task, UnitStage
-from curation.runner.units import Unit, UnitWriter
+from curation.runner.units import Unit, UnitReport, UnitWriter
 from curation.schemas import Dataset
 
 NUMBERS = Dataset("numbers", 1, "file", "toy", pa.schema([pa.field("n", pa.int64(), nullable=False)]))
@@ -34,8 +34,10 @@ class Read(UnitStage):
     outputs = (NUMBERS,)
     laws = (Law(("lines",), ("rows:numbers", "skipped:*")),)
 
-    def __init__(self, folder: Path, fail: tuple[str, ...] = (), lose: bool = False) -> None:
-        self.folder, self.fail, self.lose = folder, fail, lose
+    def __init__(
+        self, folder: Path, fail: tuple[str, ...] = (), lose: bool = False, unreadable: tuple[str, ...] = ()
+    ) -> None:
+        self.folder, self.fail, self.lose, self.unreadable = folder, fail, lose, unreadable
 
     def settings(self, recipe: Recipe) -> dict[str, Any]:
         return {}
@@ -46,8 +48,14 @@ class Read(UnitStage):
             for path in sorted(self.folder.iterdir())
         ]
 
+    def is_final(self, report: UnitReport) -> bool:
+        return "unreadable_file" not in report.rejected
+
     def process(self, unit: Unit, task: Task, writer: UnitWriter) -> None:
         (self.folder.parent / "calls").open("a").write(f"{unit.name}\n")
+        if unit.name in self.unreadable:
+            writer.reject("unreadable_file", file=unit.inputs["path"])
+            return
         lines = Path(unit.inputs["path"]).read_text().split()
         writer.counts["lines"] += len(lines)
         numbers = [int(line) for line in lines if line.isdigit()]
