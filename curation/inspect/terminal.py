@@ -94,7 +94,7 @@ def _grid(console: Console, columns: str, rows: Iterable[Sequence[str | _Bar]]) 
             table.add_column(justify="right" if kind == "r" else "left", no_wrap=True, overflow="ellipsis")
     for row in rows:
         table.add_row(*(Text(_shown(cell, console)) if isinstance(cell, str) else cell for cell in row))
-    console.print(table)
+    console.print(table, soft_wrap=False)
 
 
 def _clipped(text: str, console: Console) -> str:
@@ -214,4 +214,6 @@ def _line(console: Console, line: str) -> None:
 
 def _wrapped(console: Console, line: str) -> None:
     """An indented line, wrapped within the indent."""
-    console.print(Padding(Text(_shown(line, console)), (0, 0, 0, 2)), width=min(console.width, _WIDEST))
+    console.print(
+        Padding(Text(_shown(line, console)), (0, 0, 0, 2)), width=min(console.width, _WIDEST), soft_wrap=False
+    )

@@ -105,3 +105,11 @@ def test_what_is_small_is_still_seen(card: Row) -> None:
     top |= {"before": 1_000_000, "after": 1}
     line = next(line for line in printed(card, 80).splitlines() if "1,000,000 -> 1" in line or "1,000,000 ->" in line)
     assert bar(line, "█") == 1
+
+
+def test_a_console_that_does_not_wrap_loses_nothing(card: Row) -> None:
+    wrapping, other = (Console(file=io.StringIO(), width=80, soft_wrap=soft) for soft in (False, True))
+    print_heart(card, wrapping)
+    print_heart(card, other)
+    assert other.file.getvalue() == wrapping.file.getvalue()  # type: ignore[attr-defined]
+    assert all(reason in other.file.getvalue() for step in card["funnel"] for reason in step["left_out"])  # type: ignore[attr-defined]
