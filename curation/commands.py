@@ -58,7 +58,7 @@ def explain(concept: str, folders: Sequence[str], out: Console) -> None:
 
 
 def _catalog(work: str) -> Catalog:
-    return Catalog(Store.at(work), STAGES)
+    return Catalog(Store.at(work), STAGES).snapshot()
 
 
 def _print(out: Console, lines: Sequence[str]) -> None:

@@ -121,7 +121,7 @@ MATCH_COUNTS = Dataset(
 ENTRY_COUNTS = Dataset(
     "entry_counts",
     1,
-    "vocabulary_lang",
+    "all",
     "Texts per (modality, vocabulary_lang, entry) in the whole pool; entries without a match have no row.",
     pa.schema(
         [

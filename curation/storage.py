@@ -35,9 +35,17 @@ class Store:
 
     @classmethod
     def at(cls, location: str | Path) -> Store:
-        """A store at a local folder or a URL such as s3://bucket/run."""
-        text = str(location)
-        return cls(text.rstrip("/") if "://" in text else str(Path(text).expanduser().resolve()))
+        """A store at a local folder or a URL such as s3://bucket/run. Raises WorkFolderError for what is neither."""
+        text = str(location).removeprefix("file://")
+        if not text:
+            raise WorkFolderError("the work folder has no name: give one with --work DIR")
+        if "://" not in text:
+            return cls(str(Path(text).expanduser().resolve()))
+        try:
+            fsspec.core.url_to_fs(text)
+        except (ValueError, ImportError) as error:
+            raise WorkFolderError(f"{text} is no place for a work folder: {error}") from None
+        return cls(text.rstrip("/"))
 
     @property
     def is_local(self) -> bool:
@@ -62,11 +70,13 @@ class Store:
         return data
 
     def read_json(self, path: str) -> Any:
-        """A small JSON file, or None where there is none."""
+        """A small JSON file, or None where there is none. Raises WorkFolderError where it is no JSON."""
         try:
             return json.loads(self.read(path))
         except FileNotFoundError:
             return None
+        except ValueError:
+            raise WorkFolderError(f"{self.url(path)} is damaged: remove it and run again") from None
 
     def put(self, path: str, data: bytes) -> None:
         """Writes a small file so that no reader ever sees a part of it; replaces what was there."""
@@ -82,6 +92,7 @@ class Store:
                 file.flush()
                 os.fsync(file.fileno())
             scratch.replace(target)
+            _sync_folder(target.parent)
         except OSError:
             scratch.unlink(missing_ok=True)
             raise
@@ -98,14 +109,11 @@ class Store:
             return True
         target = Path(self.url(path))
         target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = target.with_name(f".{target.name}.{uuid4().hex[:8]}")
         try:
-            scratch.write_bytes(data)
-            os.link(scratch, target)  # fails where the name exists, and the file is whole from its first moment
+            with target.open("xb") as file:
+                file.write(data)
         except FileExistsError:
             return False
-        finally:
-            scratch.unlink(missing_ok=True)
         return True
 
     def remove(self, path: str) -> None:
@@ -122,6 +130,16 @@ class Store:
         except FileNotFoundError:
             return set()
         return {name for name in (str(path).rstrip("/").rsplit("/", 1)[-1] for path in found) if name[0] != "."}
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Sizes in bytes of all files below a folder, by their paths in this store; empty where there is none."""
+        if self.is_local:
+            root = Path(self.root)
+            found = (Path(base) / name for base, _, names in os.walk(root / folder) for name in names)
+            return {path.relative_to(root).as_posix(): path.stat().st_size for path in found}
+        listed = self._fs.find(self.url(folder), detail=True)
+        top = self._fs._strip_protocol(self.root).rstrip("/")
+        return {path[len(top) + 1 :]: details["size"] for path, details in listed.items()}
 
     def open_write(self, path: str) -> BinaryIO:
         """A new file for writing in a stream; readers must not be told of it before it is closed."""
@@ -155,6 +173,15 @@ class Store:
         sink = io.BytesIO()
         pq.write_table(table, sink, compression="zstd")
         self.put(path, sink.getvalue())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes a rename outlive a loss of power."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

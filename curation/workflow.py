@@ -12,7 +12,7 @@ from rich.console import Console
 
 from curation.concepts import Vocabulary, check_location
 from curation.crawl import expand_inputs
-from curation.errors import RecipeError, WorkFolderError
+from curation.errors import RecipeError, StageError, WorkFolderError
 from curation.inspect.card import write_card
 from curation.inspect.terminal import print_heart
 from curation.pipeline import STAGES
@@ -31,11 +31,14 @@ def run(
     outcomes: list[StageOutcome] = []
     for location in recipe.match.vocabularies.values():
         check_location(location)  # now, not after hours of extraction
-    scratch = _scratch(store)
     with storage_errors(store):
+        _refuse_foreign(store)
+        scratch = _scratch(store)
         engine = Run(store, recipe, STAGES, lambda: _spark(recipe, scratch), reporter)
         with engine.lease():
             _clean(scratch)
+            if only is not None:
+                _refuse_behind(engine, only)
             for stage in STAGES:
                 if only is not None and stage.name != only:
                     continue
@@ -48,9 +51,34 @@ def run(
                 if only is None or only == STAGES[-1].name:
                     print_heart(write_card(engine.catalog, recipe), out)
     done = sum(outcome.units_done for outcome in outcomes)
-    verdict = f"{done} units done" if done else "nothing to do: everything is up to date"
+    idle = (
+        "earlier results taken up again" if any(o.published for o in outcomes) else "nothing to do: all is up to date"
+    )
+    verdict = f"{done} units done" if done else idle
     reporter.say(f"{verdict} in {time.monotonic() - started:.1f} s; results in {store.root}")
     return outcomes
+
+
+def _refuse_foreign(store: Store) -> None:
+    """A folder that holds something else is not filled, let alone cleaned."""
+    if store.is_local and Path(store.root).is_file():
+        raise WorkFolderError(f"{store.root} is a file: give a folder with --work")
+    names = store.names("")
+    if names - {"_spark", "_lease.json"} and "_runs" not in names:
+        raise WorkFolderError(
+            f"{store.root} holds other files ({', '.join(sorted(names)[:3])}): give an empty or new folder with --work"
+        )
+
+
+def _refuse_behind(engine: Run, only: str) -> None:
+    """One stage alone is done only on results of this very recipe."""
+    for stage in STAGES:
+        if stage.name == only:
+            return
+        if not engine.plan(stage).is_current:
+            raise StageError(
+                f"{stage.name} has not been run with this recipe, or not on these inputs: run it before {only}"
+            )
 
 
 def _line(outcome: StageOutcome) -> str:
@@ -78,8 +106,6 @@ def _scratch(store: Store) -> str:
         base = Path(store.root) / "_spark"
         try:
             base.mkdir(parents=True, exist_ok=True)
-        except FileExistsError:
-            raise WorkFolderError(f"{store.root} is a file: give a folder with --work") from None
         except OSError as error:
             raise WorkFolderError(
                 f"cannot make the work folder {store.root}: {error.strerror}; choose another"
@@ -91,12 +117,11 @@ def _scratch(store: Store) -> str:
 
 
 def _clean(scratch: str) -> None:
-    """Removes what killed runs left behind; the log of the last run begins anew with this one."""
+    """Removes what killed runs left of Spark's files; the log begins anew with each run."""
     for left in Path(scratch).iterdir():
-        if left.is_dir():
+        if left.is_dir() and left.name.startswith(("blockmgr-", "spark-", "localPyFiles-")):
             shutil.rmtree(left, ignore_errors=True)
-        else:
-            left.unlink(missing_ok=True)
+    (Path(scratch) / "spark.log").unlink(missing_ok=True)
 
 
 def _spark(recipe: Recipe, scratch: str) -> WorkEngine:

@@ -150,5 +150,17 @@ def test_a_job_of_a_stage_whose_inputs_are_not_there(
     with pytest.raises(SystemExit) as stopped:
         cli.job("match")
     assert stopped.value.code == 2
-    assert "has no pairs yet" in capsys.readouterr().err
+    assert "extract has not been run with this recipe" in capsys.readouterr().err
     assert not (folder / "work" / "_lease.json").exists()
+
+
+def test_a_folder_of_something_else_is_left_alone(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "photos" / "_spark" / "mine").mkdir(parents=True)
+    (folder / "photos" / "me.jpg").write_text("mine")
+    told = _error(capsys, monkeypatch, "run", folder / "recipe.yaml", "--work", folder / "photos")
+    assert "holds other files (_spark, me.jpg)" in told
+    assert (folder / "photos" / "_spark" / "mine").exists()
+    for work, message in (("", "has no name"), ("nosuch://x", "no place for a work folder")):
+        assert message in _error(capsys, monkeypatch, "run", folder / "recipe.yaml", "--work", work)

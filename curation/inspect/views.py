@@ -44,7 +44,7 @@ def connect(
     DuckDB's extensions stay as installed, URLs are read through fsspec. Raises WorkFolderError where nothing was
     published.
     """
-    catalog = Catalog(Store.at(location), STAGES)
+    catalog = Catalog(Store.at(location), STAGES).snapshot()
     if not any(catalog.current(stage.name) for stage in STAGES):
         raise WorkFolderError(
             f"{catalog.store.root} holds no published dataset: give the --work folder of a run, or start one with "

@@ -24,7 +24,7 @@ from curation.recipe import Pairs as PairsSection
 from curation.runner.catalog import Catalog
 from curation.runner.stage import Manifest
 from curation.schemas import CANDIDATES, DRAWS, ENTRY_COUNTS, KEPT_PAIRS, MATCHES, PAIRS, REJECTIONS
-from curation.text import LanguageIdentifier, drop_rules, redact
+from curation.text import judge, redact
 
 OCCURRENCES = 20  # candidates that are listed; all are counted
 PAIRS_TOLD = 50  # pairs of one media that are told; all are counted
@@ -289,29 +289,12 @@ def _filtered(pool: _Pool, query: Query, known: set[str]) -> tuple[list[Filtered
         found = found.filter(gone)
     if not found.num_rows:
         return [], notes
-    langs, rules = judged(found.column("text").combine_chunks(), _settings(pool))
+    settings = _settings(pool)
+    langs, _, rules = judge(redact(found.column("text").combine_chunks(), settings.rules), settings)
     texts = [FilteredText(text, lang, rule or "", times) for text, lang, rule, times in zip(
         found.column("text").to_pylist(), langs.to_pylist(), rules.to_pylist(),
         found.column("occurrences").to_pylist(), strict=True)]
     return texts, notes
-
-
-@lru_cache(maxsize=1)
-def _identifier() -> LanguageIdentifier:
-    return LanguageIdentifier()
-
-
-def judged(texts: pa.StringArray, settings: PairsSection) -> tuple[pa.StringArray, pa.StringArray]:
-    """(language, rule that drops the text; null where none does) of raw texts, as the stage pairs judges them."""
-    texts = redact(texts, settings.rules)
-    langs, scores = _identifier().identify(texts)
-    if settings.language.min_score > 0:
-        langs = pc.if_else(pc.greater_equal(scores, pa.scalar(settings.language.min_score, pa.float32())), langs, "")
-    rules = drop_rules(texts, langs, settings.rules)
-    if settings.language.keep is not None:
-        foreign = pc.invert(pc.is_in(langs, value_set=pa.array(settings.language.keep, pa.string())))
-        rules = pc.if_else(pc.and_(foreign, pc.is_null(rules)), "language", rules)
-    return langs, rules
 
 
 def _told(pool: _Pool, bucket: _Bucket, row: dict[str, Any]) -> PairStory:

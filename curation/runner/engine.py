@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from curation.errors import StageError
 from curation.runner.stage import ShuffleStage, Task, UnitStage
@@ -55,7 +54,8 @@ class LocalEngine:
     def shuffle(
         self, stage: ShuffleStage, task: Task, items: Sequence[dict[str, Any]], units: Sequence[Unit], on_done: OnDone
     ) -> list[Result]:
-        batches = [batch for item in items for batch in stage.map(item, task)]
+        wanted = pa.array([unit.inputs["number"] for unit in units], stage.rows.field(0).type)
+        batches = [batch for item in items for batch in stage.map(item, task, wanted)]
         table = pa.Table.from_batches(batches, schema=stage.rows)
         table = table.sort_by([(name, "ascending") for name in (stage.rows.names[0], *stage.order)])
         results = list(_reduce(stage, task, units, iter(table.to_batches(max_chunksize=1000))))
@@ -113,8 +113,7 @@ class SparkEngine:
             wanted = pa.array(numbers, stage.rows.field(0).type)
             for batch in batches:
                 for position in batch.column(0).to_pylist():
-                    for rows in stage.map(items[position], task):
-                        yield rows.filter(pc.is_in(rows.column(0), value_set=wanted))
+                    yield from stage.map(items[position], task, wanted)
 
         positions = self._spark.range(0, len(items), 1, max(1, len(items)))
         return positions.mapInArrow(read, from_arrow_schema(stage.rows))

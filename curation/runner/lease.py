@@ -36,6 +36,7 @@ class Lease:
         self._store, self._beat_s, self._dead_s, self._say = store, beat_s, dead_s, say
         self._token = uuid4().hex
         self._beats = 0
+        self._taken = False
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self.lost: str | None = None
@@ -53,7 +54,7 @@ class Lease:
         return _field(self._seen(), "token") == self._token
 
     def __enter__(self) -> Lease:
-        while not self._store.create(_FILE, self._content()):
+        while not self._taken and not self._store.create(_FILE, self._content()):
             self._await_death()
         self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
         self._thread.start()
@@ -78,10 +79,20 @@ class Lease:
                 self._say(f"a run ({holder}) left its lease; taking over if it stays silent for {self._dead_s:.0f} s")
                 told = True
             self._stop.wait(min(0.25, self._beat_s / 4))
-        if self._seen() == first:
-            self._store.remove(_FILE)
+        if first is not None:
+            self._take_over(first)
+
+    def _take_over(self, dead: bytes) -> None:
+        """Puts our own lease in the place of a dead one; of several that try, the last to write it has it."""
+        if self._seen() != dead:
+            return
+        self._store.put(_FILE, self._content())
+        self._stop.wait(self._beat_s)  # until whoever else saw the same dead lease has written, too
+        self._taken = self._is_mine()
 
     def _beat(self) -> None:
+        """Beats until the end; a folder that cannot be written is lost once it would look dead to others."""
+        failing_since: float | None = None
         while not self._stop.wait(self._beat_s):
             try:
                 if not self._is_mine():
@@ -89,12 +100,17 @@ class Lease:
                     return
                 self._beats += 1
                 self._store.put(_FILE, self._content())
-            except OSError as error:
-                self.lost = explain_os_error(error, self._store.root)
-                return
+                failing_since = None
+            except Exception as error:  # noqa: BLE001 - object stores raise what they like; none may end the beat unseen
+                failing_since = failing_since or time.monotonic()
+                if time.monotonic() - failing_since >= self._dead_s - 2 * self._beat_s:
+                    self.lost = _told(error, self._store.root)
+                    return
 
     def check(self) -> None:
         """Raises WorkFolderError where the lease was lost: what follows must not be published."""
+        if self.lost is None and not self._is_mine():
+            self.lost = f"another run took over {self._store.root}; this one stops"
         if self.lost:
             raise WorkFolderError(self.lost)
 
@@ -104,6 +120,12 @@ class Lease:
             self._thread.join()
         if self._is_mine():
             self._store.remove(_FILE)
+
+
+def _told(error: Exception, root: str) -> str:
+    if isinstance(error, OSError):
+        return explain_os_error(error, root)
+    return f"the lease in {root} cannot be renewed: {' '.join(str(error).split())[:200]}"
 
 
 def _field(lease: bytes | None, name: str) -> str:

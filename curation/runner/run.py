@@ -12,15 +12,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import curation
-from curation.errors import StageError
+from curation.errors import ConservationError, StageError, WorkFolderError
 from curation.recipe import Recipe
 from curation.runner.catalog import Catalog
 from curation.runner.engine import WorkEngine
 from curation.runner.lease import Lease
 from curation.runner.progress import Reporter
 from curation.runner.stage import Manifest, Planning, ShuffleStage, Stage, Task, UnitStage
-from curation.runner.units import Unit, UnitReport, digest, report_path
-from curation.runner.work import Result, UnitFailure
+from curation.runner.units import Unit, UnitReport, digest, report_name, reports_folder
+from curation.runner.work import Result, UnitFailure, run_reduce
 from curation.storage import Store
 
 _READERS = 32  # reports of a stopped run read at once: an object store answers each in tens of milliseconds
@@ -34,11 +34,15 @@ class StagePlan:
 
     stage: Stage
     version: str
-    settings: dict[str, Any]
+    planning: Planning
     context: dict[str, Any]
     units: list[Unit]
     reusable: dict[str, UnitReport]
     published: Manifest | None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return self.planning.settings
 
     @property
     def pending(self) -> list[Unit]:
@@ -56,6 +60,7 @@ class StageOutcome:
     manifest: Manifest
     units_done: int
     units_reused: int
+    published: bool
     wall_s: float
 
 
@@ -94,51 +99,71 @@ class Run:
 
     def plan(self, stage: Stage) -> StagePlan:
         """Plans one stage from what is published of the stages before it. Changes nothing in the folder's datasets."""
-        inputs = {name: self.catalog.visible(name) for name in stage.after}
+        catalog = self.catalog.snapshot()
+        inputs = {name: catalog.visible(name) for name in stage.after}
         settings = stage.settings(self.recipe)
         planning = Planning(self.store, self.recipe, inputs, settings, self._engine)
         context = stage.prepare(planning)
         units = stage.plan(planning, context)
+        if len({unit.name for unit in units}) < len(units):
+            raise StageError(f"{stage.name} plans two units of one name: please report it with the recipe")
         version = digest(stage.name, [(unit.name, unit.identity) for unit in units])[:16]
-        published = self.catalog.current(stage.name)
-        reusable = self._reusable(stage, version, units, published)
-        return StagePlan(stage, version, settings, context, units, reusable, published)
+        published = catalog.current(stage.name)
+        reusable = self._reusable(stage, units, published)
+        return StagePlan(stage, version, planning, context, units, reusable, published)
 
-    def _reusable(
-        self, stage: Stage, version: str, units: list[Unit], published: Manifest | None
-    ) -> dict[str, UnitReport]:
-        """Reports of units that are done already: in this version, an earlier run of it, or the published one."""
-        stored = self.catalog.stored(stage.name, version)
-        known = dict(stored.reports) if stored else {}
+    def _reusable(self, stage: Stage, units: list[Unit], published: Manifest | None) -> dict[str, UnitReport]:
+        """Reports of units that are done already, by whatever run, and whose files are still there."""
+        known: dict[str, UnitReport] = {}
         if published is not None:
-            for unit in units:
-                report = published.reports.get(unit.name)
-                if report is not None and report.identity == unit.identity:
-                    known.setdefault(unit.name, report)
-        folder = f"_runs/{stage.name}/{version}/reports"
-        finished = self.store.names(folder)
-        unread = [unit.name for unit in units if unit.name not in known and f"{unit.name}.json" in finished]
+            known = {
+                unit.name: published.reports[unit.name]
+                for unit in units
+                if unit.name in published.reports and published.reports[unit.name].identity == unit.identity
+            }
+        unread = [unit for unit in units if unit.name not in known]
+        if unread:
+            finished = self.store.names(reports_folder(stage.name))
+            unread = [unit for unit in unread if report_name(unit) in finished]
         with ThreadPoolExecutor(_READERS) as readers:
-            trees = readers.map(lambda name: self.store.read_json(report_path(stage.name, version, name)), unread)
-            known.update((name, UnitReport.from_json(tree)) for name, tree in zip(unread, trees, strict=True))
-        return {
-            unit.name: known[unit.name]
-            for unit in units
-            if unit.name in known and known[unit.name].identity == unit.identity and stage.is_final(known[unit.name])
-        }
+            reports = readers.map(lambda unit: self._report(stage, unit), unread)
+            known.update((report.unit, report) for report in reports if report is not None)
+        final = [known[unit.name] for unit in units if unit.name in known and stage.is_final(unit, known[unit.name])]
+        return {report.unit: report for report in self._whole(final)}
+
+    def _report(self, stage: Stage, unit: Unit) -> UnitReport | None:
+        """A unit's report; None where it is damaged, so that the unit is done again."""
+        try:
+            report = UnitReport.from_json(self.store.read_json(f"{reports_folder(stage.name)}/{report_name(unit)}"))
+        except (WorkFolderError, TypeError, KeyError, AttributeError):
+            return None
+        return report if report.identity == unit.identity else None
+
+    def _whole(self, reports: list[UnitReport]) -> list[UnitReport]:
+        """The reports whose files are all there in full size."""
+        entries = {report.unit: [entry for files in report.files.values() for entry in files] for report in reports}
+        folders = {entry.path.rsplit("/", 3)[0] for files in entries.values() for entry in files}
+        sizes: dict[str, int] = {}
+        for folder in sorted(folders):
+            sizes.update(self.store.sizes(folder))
+        return [
+            report
+            for report in reports
+            if all(sizes.get(entry.path) == entry.size_bytes for entry in entries[report.unit])
+        ]
 
     def execute(self, stage: Stage) -> StageOutcome:
         """Brings one stage up to date. Raises StageError or ConservationError; then nothing is published."""
         started = time.monotonic()
         plan = self.plan(stage)
         pending = plan.pending
-        inputs = {name: self.catalog.visible(name).version for name in stage.after}
+        inputs = {name: manifest.version for name, manifest in plan.planning.inputs.items()}
         if plan.is_current and plan.published is not None and not pending:
             # Other inputs or settings may lead to the very same content: only what is told about it changes.
             manifest = replace(plan.published, inputs=inputs, settings=plan.settings, context=plan.context)
             if manifest != plan.published:
-                self.catalog.publish(manifest)
-            return StageOutcome(manifest, 0, len(plan.units), time.monotonic() - started)
+                self._publish(plan, manifest)
+            return StageOutcome(manifest, 0, len(plan.units), False, time.monotonic() - started)
         self.store.put_json(
             f"_runs/{stage.name}/{plan.version}/plan.json",
             [{"unit": unit.name, "identity": unit.identity, "inputs": unit.inputs} for unit in plan.units],
@@ -147,18 +172,25 @@ class Run:
         if pending:
             reports.update(self._do(plan, pending))
         manifest = self._manifest(plan, reports, inputs, time.monotonic() - started)
-        self._check(stage, manifest)
+        self._check(plan, manifest)
+        self._publish(plan, manifest)
+        return StageOutcome(manifest, len(pending), len(plan.reusable), True, time.monotonic() - started)
+
+    def _publish(self, plan: StagePlan, manifest: Manifest) -> None:
+        """Refuses where this run no longer has the folder, or the inputs are no longer those that were planned with."""
         if self._lease is not None:
             self._lease.check()
+        for name, version in manifest.inputs.items():
+            pointer = self.catalog.pointer(name)
+            if pointer is None or pointer.version != version:
+                raise WorkFolderError(f"{name} was replaced while {plan.stage.name} ran: run the same command again")
         self.catalog.publish(manifest)
-        return StageOutcome(manifest, len(pending), len(plan.reusable), time.monotonic() - started)
 
     def _do(self, plan: StagePlan, pending: list[Unit]) -> dict[str, UnitReport]:
         stage, task = plan.stage, Task(self.store, plan.version, plan.settings, plan.context)
         with self._reporter.stage(stage.name, len(pending)) as line:
             if isinstance(stage, ShuffleStage):
-                inputs = {name: self.catalog.visible(name) for name in stage.after}
-                items = stage.items(Planning(self.store, self.recipe, inputs, plan.settings, self._engine))
+                items = stage.items(plan.planning)
                 results = self._engine.get().shuffle(stage, task, items, pending, line.update)
                 results += self._empty(stage, task, pending, results)
             elif isinstance(stage, UnitStage):
@@ -166,12 +198,16 @@ class Run:
             else:
                 raise TypeError(f"{stage.name} is neither a UnitStage nor a ShuffleStage")
         self._raise_failures(stage, results)
-        return {result.unit: result for result in results if isinstance(result, UnitReport)}
+        reports = [result for result in results if isinstance(result, UnitReport)]
+        if len(self._whole(reports)) < len(reports):
+            raise StageError(
+                f"{stage.name}: the workers wrote files that this process does not see: --work must be a folder or URL "
+                "that all machines share"
+            )
+        return {report.unit: report for report in reports}
 
     def _empty(self, stage: ShuffleStage, task: Task, pending: list[Unit], results: list[Result]) -> list[Result]:
         """Units that got no row at all; the conservation law still sees any row that went missing."""
-        from curation.runner.work import run_reduce
-
         seen = {result.unit for result in results}
         return [run_reduce(stage, task, unit, iter(())) for unit in pending if unit.name not in seen]
 
@@ -211,14 +247,17 @@ class Run:
             finished,
         )
 
-    def _check(self, stage: Stage, manifest: Manifest) -> None:
+    def _check(self, plan: StagePlan, manifest: Manifest) -> None:
+        """Holds the stage's laws against committed rows."""
+        stage = plan.stage
+        if manifest.reports.keys() != {unit.name for unit in plan.units}:
+            raise ConservationError(f"{stage.name}: units are missing or too many; nothing was published")
         counts = dict(manifest.counts)
         counts.update({f"rejected:{reason}": n for reason, n in manifest.rejected.items()})
         counts.update({f"rows:{dataset.name}": manifest.rows(dataset.name) for dataset in stage.outputs})
-        for name in stage.after:
-            source = self.catalog.visible(name)
+        for name, source in plan.planning.inputs.items():
             counts.update({f"{name}.{count}": n for count, n in source.counts.items()})
-            datasets = {dataset for report in source.reports.values() for dataset in report.files}
-            counts.update({f"in:{dataset}": source.rows(dataset) for dataset in datasets})
+            outputs = self.catalog.stages[name].outputs
+            counts.update({f"in:{dataset.name}": source.rows(dataset.name) for dataset in outputs})
         for law in stage.laws:
             law.check(stage.name, counts)

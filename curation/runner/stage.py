@@ -28,7 +28,10 @@ class Law:
     right: tuple[str, ...]
 
     def check(self, stage: str, counts: Mapping[str, int]) -> None:
-        """Raises ConservationError with both sides where they differ."""
+        """Raises ConservationError with both sides where they differ, ValueError for a dataset that is not there."""
+        for name in (*self.left, *self.right):
+            if name.startswith(("rows:", "in:")) and name not in counts:
+                raise ValueError(f"a law of {stage} names {name}, which is none of its datasets")
         left, right = (sum(_matching(names, counts).values()) for names in (self.left, self.right))
         if left != right:
             sides = [
@@ -143,7 +146,7 @@ class Stage(ABC):
     def plan(self, planning: Planning, context: dict[str, Any]) -> list[Unit]:
         """All units, whether done or not, in a fixed order."""
 
-    def is_final(self, report: UnitReport) -> bool:
+    def is_final(self, unit: Unit, report: UnitReport) -> bool:
         """Whether a finished unit stays as it is; False where its failure may have passed by the next run."""
         return True
 
@@ -172,8 +175,8 @@ class ShuffleStage(Stage):
         """What is mapped."""
 
     @abstractmethod
-    def map(self, item: dict[str, Any], task: Task) -> Iterator[pa.RecordBatch]:
-        """Rows of one item."""
+    def map(self, item: dict[str, Any], task: Task, wanted: pa.Array) -> Iterator[pa.RecordBatch]:
+        """Rows of one item, of the units whose numbers are wanted."""
 
     @abstractmethod
     def reduce(self, batches: Iterator[pa.RecordBatch], task: Task, writer: UnitWriter) -> None:

@@ -11,7 +11,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, BinaryIO
 from uuid import uuid4
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import xxhash
 
@@ -98,6 +100,12 @@ class _HashingFile:
     def flush(self) -> None:
         self._file.flush()
 
+    def sync(self) -> None:
+        """To the disk, before a report says that the file is there."""
+        self._file.flush()
+        if hasattr(self._file, "fileno") and not hasattr(self._file, "fs"):
+            os.fsync(self._file.fileno())
+
     def close(self) -> None:
         if not self.closed:
             self.closed = True
@@ -105,6 +113,15 @@ class _HashingFile:
 
     def hexdigest(self) -> str:
         return self._hash.hexdigest()
+
+
+def _row_bytes(batch: pa.RecordBatch) -> np.ndarray[Any, Any]:
+    """Bytes of each row's texts, and 8 for every column: near enough to bound what a row group holds."""
+    total = np.full(batch.num_rows, 8 * batch.num_columns, np.int64)
+    for column in batch.columns:
+        if pa.types.is_string(column.type):
+            total += np.asarray(pc.fill_null(pc.binary_length(column), 0))
+    return total
 
 
 class _DatasetWriter:
@@ -120,16 +137,20 @@ class _DatasetWriter:
         self.entries: list[FileEntry] = []
 
     def write(self, batch: pa.RecordBatch) -> None:
-        while batch.num_rows:
-            head = batch.slice(0, GROUP_ROWS - self._pending_rows)
-            batch = batch.slice(head.num_rows)
-            self._pending.append(head)
-            self._pending_rows += head.num_rows
-            self._pending_bytes += (
-                head.get_total_buffer_size() * head.num_rows // max(1, head.num_rows + batch.num_rows)
-            )
+        """Appends rows. Where a row group ends depends on the rows alone, never on how they came in batches."""
+        if not batch.num_rows:
+            return
+        ends = np.cumsum(_row_bytes(batch))
+        start = 0
+        while start < batch.num_rows:
+            room = GROUP_BYTES - self._pending_bytes + (ends[start - 1] if start else 0)
+            stop = min(int(np.searchsorted(ends, room)) + 1, start + GROUP_ROWS - self._pending_rows, batch.num_rows)
+            self._pending.append(batch.slice(start, stop - start))
+            self._pending_rows += stop - start
+            self._pending_bytes += int(ends[stop - 1] - (ends[start - 1] if start else 0))
             if self._pending_rows >= GROUP_ROWS or self._pending_bytes >= GROUP_BYTES:
                 self._flush()
+            start = stop
 
     def _flush(self) -> None:
         if not self._pending_rows:
@@ -150,6 +171,7 @@ class _DatasetWriter:
         if self._parquet is None or self._sink is None:
             return
         self._parquet.close()
+        self._sink.sync()
         self._sink.close()
         with self._store.parquet(self._path) as written:
             rows = written.metadata.num_rows
@@ -243,7 +265,7 @@ class UnitWriter:
             round(time.monotonic() - wall, 3),
             round(time.process_time() - cpu, 3),
         )
-        self._store.put_json(report_path(self._stage, self._version, self._unit.name), report.to_json())
+        self._store.put_json(f"{reports_folder(self._stage)}/{report_name(self._unit)}", report.to_json())
         return report
 
     def abandon(self) -> None:
@@ -251,8 +273,13 @@ class UnitWriter:
             writer.abandon()
 
 
-def report_path(stage: str, version: str, unit: str) -> str:
-    return f"_runs/{stage}/{version}/reports/{unit}.json"
+def reports_folder(stage: str) -> str:
+    return f"_runs/{stage}/reports"
+
+
+def report_name(unit: Unit) -> str:
+    """Reports are kept by what a unit's result depends on, so whoever needs it again finds it, in whatever version."""
+    return f"{unit.name}.{unit.identity[:16]}.json"
 
 
 def worker_name() -> str:

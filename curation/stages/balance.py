@@ -30,7 +30,10 @@ class Balance(UnitStage):
     about = "set the thresholds and keep the balanced selection"
     after = ("pairs", "match", "count", "draw")
     outputs = (KEPT_PAIRS, KEPT_COUNTS)
-    laws = (Law(("in:matches",), ("rows:kept_pairs", "not_drawn", "not_picked")),)
+    laws = (
+        Law(("in:matches",), ("rows:kept_pairs", "not_drawn", "not_picked")),
+        Law(("entry_matches",), ("counted_texts",)),
+    )
 
     def settings(self, recipe: Recipe) -> dict[str, Any]:
         return {**recipe.balance.model_dump(), "pool_modalities": recipe.count.pool_modalities}
@@ -77,8 +80,10 @@ class Balance(UnitStage):
             described = pairs.take(positions)
             source = {name: described.column(name) for name in columns}
             source.update({name: chosen.column(name) for name in chosen.schema.names})
+            writer.counts["entry_matches"] += len(chosen.column("entry_ids").flatten())
             writer.write(KEPT_PAIRS, conformed(source, KEPT_PAIRS.schema))
         kept.expect_end()
+        writer.counts["counted_texts"] += sum(int(total.sum()) for total in kept_counts.values())
         write_counts(kept_counts, KEPT_COUNTS, writer)
 
 

@@ -1,4 +1,4 @@
-"""count: the buckets' partial sums to texts per entry. One unit per vocabulary; no match is read or shuffled."""
+"""count: the buckets' partial sums to texts per entry. One unit and one pass; no match is read or shuffled."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from curation.recipe import Recipe
 from curation.runner.stage import Law, Manifest, Planning, Task, UnitStage
 from curation.runner.units import Unit, UnitWriter
 from curation.schemas import ENTRY_COUNTS, MATCH_COUNTS
+from curation.stages.buckets import conformed
 from curation.stages.match import vocabulary_entries
 from curation.storage import Store
 
@@ -36,33 +37,25 @@ class Count(UnitStage):
         return {"vocabularies": match.context["vocabularies"], "match_counts": match.paths(MATCH_COUNTS.name)}
 
     def plan(self, planning: Planning, context: dict[str, Any]) -> list[Unit]:
-        content = planning.inputs["match"].content(MATCH_COUNTS.name)
-        return [
-            Unit(f"lang-{lang}", {"lang": lang}, self.identity(facts["fingerprint"], content))
-            for lang, facts in sorted(context["vocabularies"].items())
-        ]
+        prints = {lang: facts["fingerprint"] for lang, facts in context["vocabularies"].items()}
+        return [Unit("all", {}, self.identity(prints, planning.inputs["match"].content(MATCH_COUNTS.name)))]
 
     def process(self, unit: Unit, task: Task, writer: UnitWriter) -> None:
-        lang = unit.inputs["lang"]
-        facts = task.context["vocabularies"][lang]
-        totals = sum_counts(task.store, task.context["match_counts"], {lang: facts["entries"]})
-        entries = vocabulary_entries(task.store, facts["fingerprint"])
-        for (modality, _), total in sorted(totals.items()):
+        vocabularies = task.context["vocabularies"]
+        sizes = {lang: facts["entries"] for lang, facts in vocabularies.items()}
+        totals = sum_counts(task.store, task.context["match_counts"], sizes)
+        for (modality, lang), total in sorted(totals.items()):
             ids = np.flatnonzero(total)
+            entries = vocabulary_entries(task.store, vocabularies[lang]["fingerprint"]).take(pa.array(ids))
             writer.counts["entry_matches"] += int(total.sum())
-            writer.write(
-                ENTRY_COUNTS,
-                pa.RecordBatch.from_arrays(
-                    [
-                        pa.repeat(pa.scalar(modality, pa.string()), len(ids)),
-                        pa.repeat(pa.scalar(lang, pa.string()), len(ids)),
-                        pa.array(ids.astype(np.int32)),
-                        entries.take(pa.array(ids)),
-                        pa.array(total[ids]),
-                    ],
-                    schema=ENTRY_COUNTS.schema,
-                ),
-            )
+            columns = {
+                "modality": pa.repeat(pa.scalar(modality, pa.string()), len(ids)),
+                "vocabulary_lang": pa.repeat(pa.scalar(lang, pa.string()), len(ids)),
+                "entry_id": pa.array(ids.astype(np.int32)),
+                "entry": entries,
+                "texts": pa.array(total[ids]),
+            }
+            writer.write(ENTRY_COUNTS, conformed(columns, ENTRY_COUNTS.schema))
 
 
 def sum_counts(store: Store, paths: list[str], sizes: dict[str, int]) -> Counts:

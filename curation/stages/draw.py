@@ -30,7 +30,10 @@ class Draw(UnitStage):
     about = "draw by hash and compute every pair's critical threshold"
     after = ("match", "count")
     outputs = (DRAWS, DRAW_HISTOGRAMS)
-    laws = (Law(("in:matches",), ("rows:draws",)),)
+    laws = (
+        Law(("in:matches",), ("rows:draws",)),
+        Law(("rows:draws",), ("histogram_pairs", "not_picked")),
+    )
 
     def settings(self, recipe: Recipe) -> dict[str, Any]:
         return {**recipe.draw.model_dump(), "pool_modalities": recipe.count.pool_modalities}
@@ -56,6 +59,7 @@ class Draw(UnitStage):
         histogram: Histogram = {}
         for batch in whole_media(task.store.batches(unit.inputs["matches"], MATCHES.columns, BATCH_ROWS)):
             draws = _draws(batch, counts, task.settings)
+            writer.counts["not_picked"] += draws.num_rows - draws.column("picked").true_count
             writer.write(DRAWS, draws)
             _tally(draws, histogram)
         _write_histogram(histogram, writer)
@@ -146,6 +150,7 @@ def _write_histogram(histogram: Histogram, writer: UnitWriter) -> None:
     for modality, lang in sorted({key[1:] for key in histogram}):
         pairs, media = (histogram[unit, modality, lang].counts for unit in ("pairs", "media"))
         bins = np.flatnonzero((pairs > 0) | (media > 0))
+        writer.counts["histogram_pairs"] += int(pairs.sum())
         writer.write(
             DRAW_HISTOGRAMS,
             pa.RecordBatch.from_arrays(

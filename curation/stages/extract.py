@@ -34,17 +34,21 @@ class Extract(UnitStage):
 
     def _unit(self, file: InputFile, planning: Planning) -> Unit:
         source = planning.recipe.inputs[file.input_index].model_dump(exclude={"paths", "base"})
+        if "columns" in source:  # the order of the text columns means something, and JSON objects have none
+            source["columns"]["texts"] = list(source["columns"]["texts"].items())
         stem = re.sub(r"[^A-Za-z0-9._-]+", "_", file.path.rsplit("/", 1)[-1])[:60]
         state = (file.path, file.size_bytes, file.fingerprint, file.missing)
         return Unit(
-            f"{stem}-{digest(file.path, source)[:8]}",
+            f"{stem}-{digest(file.path, source)[:16]}",
             {"path": file.path, "size_bytes": file.size_bytes, "missing": file.missing, "source": source},
             self.identity(planning.settings, source, state),
         )
 
-    def is_final(self, report: UnitReport) -> bool:
-        """A file that could not be read through is tried again by the next run: networks fail, and recover."""
-        return Reason.UNREADABLE_FILE not in report.rejected
+    def is_final(self, unit: Unit, report: UnitReport) -> bool:
+        """A file that was not there on reading, or not to its end, is tried again: networks fail, and recover."""
+        known_missing = unit.inputs["missing"]  # then its appearance changes the unit's identity
+        failed = {Reason.UNREADABLE_FILE} if known_missing else {Reason.UNREADABLE_FILE, Reason.MISSING_FILE}
+        return not failed & report.rejected.keys()
 
     def process(self, unit: Unit, task: Task, writer: UnitWriter) -> None:
         path, source = unit.inputs["path"], unit.inputs["source"]
@@ -61,9 +65,8 @@ class Extract(UnitStage):
                 max_record_bytes=task.settings["max_record_bytes"],
             )
         else:
-            batches = table_batches(
-                path, TableColumns(**source["columns"]), log, modality=source["modality"], snapshot=source["snapshot"]
-            )
+            columns = TableColumns(**{**source["columns"], "texts": dict(source["columns"]["texts"])})
+            batches = table_batches(path, columns, log, modality=source["modality"], snapshot=source["snapshot"])
         for batch in batches:
             writer.write(CANDIDATES, batch)
         writer.counts.update(log.counts)

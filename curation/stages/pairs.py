@@ -7,7 +7,6 @@ media; a filtered text travels without its text, so that placeholders are counte
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,10 +21,9 @@ from curation.runner.stage import Law, Planning, ShuffleStage, Task
 from curation.runner.units import Unit, UnitWriter
 from curation.schemas import CANDIDATES, PAIRS, REJECTIONS
 from curation.stages.buckets import bucket_name, bucket_numbers
-from curation.text import LanguageIdentifier, drop_rules, redact
+from curation.text import LanguageIdentifier, judge, redact
 
 _PLACEHOLDER = "placeholder"
-_LANGUAGE = "language"
 _COMPACT_ROWS = 50_000  # rows of one media that are held before they are merged
 
 _ROWS = pa.schema(
@@ -76,8 +74,11 @@ class Pairs(ShuffleStage):
     def settings(self, recipe: Recipe) -> dict[str, Any]:
         return recipe.pairs.model_dump()
 
+    def prepare(self, planning: Planning) -> dict[str, Any]:
+        return {"language_model": LanguageIdentifier.model_fingerprint()}
+
     def plan(self, planning: Planning, context: dict[str, Any]) -> list[Unit]:
-        identity = self.identity(planning.settings, planning.inputs["extract"].content(CANDIDATES.name))
+        identity = self.identity(planning.settings, context, planning.inputs["extract"].content(CANDIDATES.name))
         buckets = planning.settings["media_buckets"]
         return [Unit(bucket_name(number), {"number": number}, identity) for number in range(buckets)]
 
@@ -89,10 +90,12 @@ class Pairs(ShuffleStage):
             if report.rows(CANDIDATES.name)
         ]
 
-    def map(self, item: dict[str, Any], task: Task) -> Iterator[pa.RecordBatch]:
+    def map(self, item: dict[str, Any], task: Task, wanted: pa.Array) -> Iterator[pa.RecordBatch]:
         settings = PairsSection.model_validate(task.settings)
         for batch in task.store.batches(item["files"], CANDIDATES.columns):
-            yield from _prepare(batch, settings)
+            buckets = bucket_numbers(batch.column("media_id"), settings.media_buckets)
+            here = pc.is_in(buckets, value_set=wanted)
+            yield from _prepare(batch.filter(here), buckets.filter(here), settings)
 
     def reduce(self, batches: Iterator[pa.RecordBatch], task: Task, writer: UnitWriter) -> None:
         limit = task.settings["placeholder_texts"]
@@ -100,12 +103,7 @@ class Pairs(ShuffleStage):
             _merge(table, limit, writer)
 
 
-@lru_cache(maxsize=1)
-def _identifier() -> LanguageIdentifier:
-    return LanguageIdentifier()
-
-
-def _prepare(batch: pa.RecordBatch, settings: PairsSection) -> Iterator[pa.RecordBatch]:
+def _prepare(batch: pa.RecordBatch, buckets: pa.Array, settings: PairsSection) -> Iterator[pa.RecordBatch]:
     """Candidates of one archive as shuffle rows."""
     text = redact(batch.column("text"), settings.rules)
     nothing = pa.nulls(batch.num_rows, pa.string())
@@ -114,7 +112,8 @@ def _prepare(batch: pa.RecordBatch, settings: PairsSection) -> Iterator[pa.Recor
         pa.table(
             {
                 **columns,
-                "media_bucket": bucket_numbers(batch.column("media_id"), settings.media_buckets),
+                "media_bucket": buckets,
+                "page_url": pc.fill_null(batch.column("page_url"), ""),  # engines sort nulls differently
                 "pair_id": pair_ids(batch.column("media_id"), text),
                 "robots": pc.binary_join(batch.column("robots").cast(pa.list_(pa.string())), ","),
                 "text": text,
@@ -137,14 +136,7 @@ def _judged(rows: pa.Table, settings: PairsSection) -> pa.Table:
     unique = rows.column("text").combine_chunks().dictionary_encode()
     if isinstance(unique, pa.ChunkedArray):
         unique = unique.combine_chunks()
-    langs, scores = _identifier().identify(unique.dictionary)
-    if settings.language.min_score > 0:
-        sure = pc.greater_equal(scores, pa.scalar(settings.language.min_score, pa.float32()))
-        langs = pc.if_else(sure, langs, "")
-    rules = drop_rules(unique.dictionary, langs, settings.rules)
-    if settings.language.keep is not None:
-        foreign = pc.invert(pc.is_in(langs, value_set=pa.array(settings.language.keep, pa.string())))
-        rules = pc.if_else(pc.and_(foreign, pc.is_null(rules)), _LANGUAGE, rules)
+    langs, scores, rules = judge(unique.dictionary, settings)
     rule = rules.take(unique.indices)
     text = pc.if_else(pc.is_null(rule), rows.column("text"), pa.scalar(None, pa.string()))
     for name, values in (
@@ -280,10 +272,12 @@ def _pairs(rows: pa.Table) -> pa.Table:
     first = np.flatnonzero(np.diff(pair, prepend=-1))
     merged = rows.take(pa.array(first))
     occurrences = np.add.reduceat(np.asarray(rows.column("occurrences")), first)
+    page_url = merged.column("page_url")
     columns = {
         **{name: merged.column(name) for name in PAIRS.columns if name in _ROWS.names},
         "text_sources": _united(pair, len(first), rows.column("text_source")),
         "robots": _united(pair, len(first), rows.column("robots"), split=True),
+        "page_url": pc.if_else(pc.equal(page_url, ""), pa.scalar(None, pa.string()), page_url),
         "occurrences": pa.array(occurrences),
     }
     return pa.table([columns[name] for name in PAIRS.columns], names=PAIRS.columns).cast(PAIRS.schema)

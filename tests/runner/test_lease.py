@@ -74,3 +74,19 @@ def test_a_torn_lease_is_no_obstacle(tmp_path: Path) -> None:
     (tmp_path / "_lease.json").write_text("[]")
     with Lease(Store.at(tmp_path), **FAST):
         pass
+
+
+def test_of_many_that_wait_for_a_dead_run_one_gets_it(tmp_path: Path) -> None:
+    (tmp_path / "_lease.json").write_text(json.dumps({"token": "dead", "holder": "host:1", "beat": 7}))
+    test_of_many_at_once_one_gets_it(tmp_path)
+
+
+def test_an_error_of_any_kind_loses_the_lease_and_not_the_thread(tmp_path: Path) -> None:
+    class Broken(Store):
+        def put(self, path: str, data: bytes) -> None:
+            raise RuntimeError("503 from the bucket")
+
+    with Lease(Broken.at(tmp_path), beat_s=0.05, dead_s=0.2) as lease:
+        lease._thread.join(timeout=10)  # type: ignore[union-attr]
+        with pytest.raises(WorkFolderError, match="cannot be renewed: 503 from the bucket"):
+            lease.check()

@@ -15,7 +15,7 @@ from curation.runner.catalog import Catalog
 from curation.runner.engine import LocalEngine, SparkEngine, WorkEngine
 from curation.runner.progress import Silent
 from curation.runner.run import Run
-from curation.runner.stage import Stage
+from curation.runner.stage import Law, Stage
 from curation.storage import Store
 
 
@@ -158,11 +158,10 @@ def test_returning_to_an_earlier_state_redoes_nothing(folder: Path) -> None:
 def test_reports_without_manifest_are_taken_up(folder: Path) -> None:
     """As after a kill between the last unit and the publication."""
     run = _run(folder, Read(folder))
-    version = run.execute(Read(folder)).manifest.version
+    run.execute(Read(folder))
     work = Path(run.store.root)
     (work / "numbers" / "_current.json").unlink()
-    (work / "_runs" / "read" / version / "manifest.json").unlink()
-    (work / "_runs" / "read" / version / "reports" / "c.json").unlink()
+    _report(work, "read", "c").unlink()
     _calls(folder)
     assert run.execute(Read(folder)).units_done == 1
     assert _calls(folder) == ["c"]
@@ -184,7 +183,9 @@ def test_the_manifest_tells_lineage(folder: Path) -> None:
     current = json.loads((Path(run.store.root) / "sums" / "_current.json").read_text())
     assert current["inputs"] == {"read": first.version}
     assert current["version"] == second.version
-    assert current["counts"] == {"added": 9}
+    assert current["rows"] == {"sums": 4}
+    manifest = json.loads((Path(run.store.root) / current["manifest"]).read_text())
+    assert manifest["counts"] == {"added": 9}
 
 
 @pytest.mark.parametrize("partitions", [1, 3, 16])
@@ -211,9 +212,8 @@ def test_a_stopped_shuffle_does_only_the_units_that_are_missing(folder: Path, sp
     manifests = [run.execute(stage).manifest for stage in stages]
     work = Path(run.store.root)
     (work / "sums" / "_current.json").unlink()
-    (work / "_runs" / "total" / manifests[1].version / "manifest.json").unlink()
     for bucket in ("bucket-00001", "bucket-00009"):
-        (work / "_runs" / "total" / manifests[1].version / "reports" / f"{bucket}.json").unlink()
+        _report(work, "total", bucket).unlink()
     outcome = run.execute(stages[1])
     assert (outcome.units_done, outcome.units_reused) == (2, 8)
     assert outcome.manifest.counts == manifests[1].counts
@@ -232,7 +232,112 @@ def test_unknown_dataset_names_are_refused(folder: Path) -> None:
         Catalog(Store.at(folder), (Read(folder),)).files("numberz")
 
 
+def _report(work: Path, stage: str, unit: str) -> Path:
+    return next((work / "_runs" / stage / "reports").glob(f"{unit}.*.json"))
+
+
 def _remove(folder: Path) -> None:
     import shutil
 
     shutil.rmtree(folder)
+
+
+def test_units_of_a_stopped_run_count_for_another_list_of_inputs(folder: Path) -> None:
+    """As when a file is repaired or added after a failure."""
+    with pytest.raises(StageError):
+        _run(folder, Read(folder)).execute(Read(folder, fail=("c",)))
+    _calls(folder)
+    (folder / "c").write_text("30")
+    (folder / "d").write_text("40")
+    run = _run(folder, Read(folder))
+    run.execute(Read(folder))
+    assert sorted(_calls(folder)) == ["c", "d"]
+
+
+@pytest.mark.parametrize("damage", ["removed", "cut"])
+def test_a_file_that_went_missing_is_made_again(folder: Path, damage: str) -> None:
+    run = _run(folder, Read(folder))
+    manifest = run.execute(Read(folder)).manifest
+    victim = Path(run.store.root) / manifest.reports["b"].paths("numbers")[0]
+    if damage == "removed":
+        victim.unlink()
+    else:
+        victim.write_bytes(victim.read_bytes()[:-1])
+    _calls(folder)
+    run.execute(Read(folder))
+    assert _calls(folder) == ["b"]
+    assert _numbers(run) == [1, 2, 3, 11, 12, 21, 22, 23, 24]
+
+
+def test_a_damaged_report_is_no_report(folder: Path) -> None:
+    run = _run(folder, Read(folder))
+    run.execute(Read(folder))
+    work = Path(run.store.root)
+    (work / "numbers" / "_current.json").unlink()
+    for name, content in (("a", b""), ("b", b"{}"), ("c", b"[1]")):
+        _report(work, "read", name).write_bytes(content)
+    _calls(folder)
+    run.execute(Read(folder))
+    assert sorted(_calls(folder)) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("content", ["", "{", "{}", "[]", '{"version": "x", "colour": "red"}'])
+def test_a_damaged_pointer_is_one_line(folder: Path, content: str) -> None:
+    run = _run(folder, Read(folder))
+    run.execute(Read(folder))
+    (Path(run.store.root) / "numbers" / "_current.json").write_text(content)
+    with pytest.raises(WorkFolderError, match="_current.json (is damaged: remove it|was written by another version)"):
+        run.execute(Read(folder))
+
+
+def test_nothing_is_published_on_inputs_that_were_replaced_meanwhile(folder: Path) -> None:
+    stages = (Read(folder), Total())
+    run = _run(folder, *stages)
+    run.execute(stages[0])
+
+    class Slow(Total):
+        def items(self, planning: Any) -> Any:
+            (folder / "a").write_text("7")
+            run.execute(stages[0])
+            return super().items(planning)
+
+    with pytest.raises(WorkFolderError, match="read was replaced while total ran"):
+        run.execute(Slow())
+    with pytest.raises(WorkFolderError, match="has no total yet"):
+        run.catalog.visible("total")
+
+
+def test_a_snapshot_does_not_see_what_comes_later(folder: Path) -> None:
+    run = _run(folder, Read(folder))
+    run.execute(Read(folder))
+    snapshot = run.catalog.snapshot()
+    before = snapshot.files("numbers")
+    (folder / "a").write_text("7")
+    run.execute(Read(folder))
+    assert snapshot.files("numbers") == before != run.catalog.files("numbers")
+
+
+def test_units_of_one_name_are_refused(folder: Path) -> None:
+    class Twice(Read):
+        def plan(self, planning: Any, context: Any) -> Any:
+            return 2 * super().plan(planning, context)
+
+    with pytest.raises(StageError, match="two units of one name"):
+        _run(folder, Twice(folder)).execute(Twice(folder))
+
+
+def test_a_law_about_no_dataset_is_a_defect(folder: Path) -> None:
+    class Misspelt(Read):
+        laws = (Law(("rows:numberz",), ("nothing",)),)
+
+    with pytest.raises(ValueError, match="names rows:numberz"):
+        _run(folder, Misspelt(folder)).execute(Misspelt(folder))
+
+
+def test_nothing_is_published_without_the_lease(folder: Path) -> None:
+    run = _run(folder, Read(folder))
+    with pytest.raises(WorkFolderError, match="another run took over"), run.lease():
+        (Path(run.store.root) / "_lease.json").write_text('{"token": "other"}')
+        run.execute(Read(folder))
+    with pytest.raises(WorkFolderError, match="has no read yet"):
+        run.catalog.visible("read")

@@ -15,11 +15,12 @@ from toys import NUMBERS
 
 from curation.errors import ConservationError
 from curation.runner import units
-from curation.runner.units import Unit, UnitReport, UnitWriter, report_path
+from curation.runner.units import Unit, UnitReport, UnitWriter
 from curation.runner.work import split_by_unit
 from curation.storage import Store
 
 UNIT = Unit("u", {}, "identity")
+REPORT = "_runs/read/reports/u.identity.json"
 
 
 def _numbers(values: list[int]) -> pa.RecordBatch:
@@ -45,6 +46,13 @@ def test_split_by_unit_survives_unread_groups(keys: list[int], size: int) -> Non
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=20))
 def test_batching_does_not_change_the_bytes(tmp_path_factory: pytest.TempPathFactory, sizes: list[int]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(units, "GROUP_ROWS", 100)
+        patch.setattr(units, "GROUP_BYTES", 16 * 37)
+        _same_bytes(tmp_path_factory, sizes)
+
+
+def _same_bytes(tmp_path_factory: pytest.TempPathFactory, sizes: list[int]) -> None:
     store = Store.at(tmp_path_factory.mktemp("store"))
     values = list(range(sum(sizes)))
     one = UnitWriter(store, "read", "v", UNIT)
@@ -74,7 +82,7 @@ def test_a_report_survives_json(tmp_path: Path) -> None:
     writer.reject("bad_row", id="x", file="f", offset=3, detail="d")
     writer.counts["lines"] += 2
     report = writer.commit()
-    assert UnitReport.from_json(Store.at(tmp_path).read_json(report_path("read", "v", "u"))) == report
+    assert UnitReport.from_json(Store.at(tmp_path).read_json(REPORT)) == report
     assert report.rejected == {"bad_row": 1}
 
 
@@ -84,7 +92,7 @@ def test_files_that_hold_other_rows_than_written_are_no_commit(tmp_path: Path, m
     writer._expected["numbers"] += 1
     with pytest.raises(ConservationError, match="3 rows of numbers were written but the files hold 2"):
         writer.commit()
-    assert Store.at(tmp_path).read_json(report_path("read", "v", "u")) is None
+    assert Store.at(tmp_path).read_json(REPORT) is None
 
 
 def test_put_is_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,8 +123,9 @@ def test_the_writer_works_on_an_object_store(memory_store: Store) -> None:
     report = writer.commit()
     batches = list(memory_store.batches(report.paths("numbers")))
     assert [n for batch in batches for n in batch.column("n").to_pylist()] == [1, 2, 3]
-    assert memory_store.names("_runs/read/v/reports") == {"u.json"}
+    assert memory_store.names("_runs/read/reports") == {"u.identity.json"}
     assert memory_store.create("_lease.json", b"a")
     assert not memory_store.create("_lease.json", b"b")
     memory_store.remove("_lease.json")
     memory_store.remove("_lease.json")
+    assert memory_store.sizes("numbers") == {entry.path: entry.size_bytes for entry in report.files["numbers"]}

@@ -48,7 +48,7 @@ class Read(UnitStage):
             for path in sorted(self.folder.iterdir())
         ]
 
-    def is_final(self, report: UnitReport) -> bool:
+    def is_final(self, unit: Unit, report: UnitReport) -> bool:
         return "unreadable_file" not in report.rejected
 
     def process(self, unit: Unit, task: Task, writer: UnitWriter) -> None:
@@ -91,12 +91,11 @@ class Total(ShuffleStage):
     def items(self, planning: Planning) -> list[dict[str, Any]]:
         return [{"files": report.paths("numbers")} for report in planning.inputs["read"].reports.values()]
 
-    def map(self, item: dict[str, Any], task: Task) -> Iterator[pa.RecordBatch]:
+    def map(self, item: dict[str, Any], task: Task, wanted: pa.Array) -> Iterator[pa.RecordBatch]:
         for batch in task.store.batches(item["files"]):
-            values = batch.column("n").to_pylist()
-            yield pa.record_batch(
-                {"bucket": pa.array([n % 10 for n in values], pa.int32()), "n": batch.column("n")}, schema=self.rows
-            )
+            values = [n for n in batch.column("n").to_pylist() if n % 10 in wanted.to_pylist()]
+            buckets = pa.array([n % 10 for n in values], pa.int32())
+            yield pa.record_batch({"bucket": buckets, "n": pa.array(values, pa.int64())}, schema=self.rows)
 
     def reduce(self, batches: Iterator[pa.RecordBatch], task: Task, writer: UnitWriter) -> None:
         seen: list[int] = []

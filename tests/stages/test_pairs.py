@@ -27,6 +27,7 @@ from curation.text import LanguageIdentifier, drop_rules, redact
 
 IDENTIFIER = LanguageIdentifier()
 LIMIT = 3
+ALL = pa.array(range(3), pa.int32())
 SETTINGS = PairsSection.model_validate(
     {
         "media_buckets": 3,
@@ -128,7 +129,7 @@ def _actual(
     stage, mapped = Pairs(), []
     for number, (start, end) in enumerate(pairwise(edges)):
         pq.write_table(pa.Table.from_pylist(rows[start:end], schema=CANDIDATES.schema), folder / f"{number}.parquet")
-        mapped += list(stage.map({"files": [f"{number}.parquet"]}, task))
+        mapped += list(stage.map({"files": [f"{number}.parquet"]}, task, ALL))
     table = pa.Table.from_batches(mapped, schema=stage.rows).sort_by(
         [(name, "ascending") for name in ("media_bucket", *stage.order)]
     )
@@ -180,10 +181,7 @@ def test_a_placeholder_costs_no_more_than_its_batch(tmp_path: Path) -> None:
         ]
     )
     pq.write_table(pa.Table.from_pylist(rows, schema=CANDIDATES.schema), tmp_path / "0.parquet")
-    mapped = list(Pairs().map({"files": ["0.parquet"]}, Task(Store.at(tmp_path), "v", SETTINGS.model_dump())))
+    mapped = list(Pairs().map({"files": ["0.parquet"]}, Task(Store.at(tmp_path), "v", SETTINGS.model_dump()), ALL))
     assert sum(batch.num_rows for batch in mapped) == 1
-    assert (
-        _actual(rows, tmp_path / "x", [], 7) == ([], {"placeholder_texts": 500}, {MEDIA[url]})
-        if (tmp_path / "x").mkdir() is None
-        else False
-    )
+    (tmp_path / "again").mkdir()
+    assert _actual(rows, tmp_path / "again", [], 7) == ([], {"placeholder_texts": 500}, {MEDIA[url]})
