@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 
 import curation
+from curation.errors import WorkFolderError
 from curation.inspect.card_sizes import sizes_at_other_thresholds
 from curation.inspect.card_tables import FACETS, CardTables, Row
 from curation.inspect.card_text import card_markdown
@@ -101,7 +102,7 @@ def _known_card(catalog: Catalog) -> Row:
     """The card in the work folder; empty where there is none, or what is there is no card."""
     try:
         known = catalog.store.read_json(CARD_JSON)
-    except ValueError:
+    except WorkFolderError:
         return {}
     return known if isinstance(known, dict) and isinstance(known.get("run"), dict) else {}
 

@@ -175,7 +175,7 @@ class _Planner:
 
     def _count(self, stage: Stage) -> int:
         """Units of a stage after extract."""
-        return len(self._recipe.match.vocabularies) if stage.name == "count" else self._recipe.pairs.media_buckets
+        return 1 if stage.name == "count" else self._recipe.pairs.media_buckets
 
     def _estimated(self, stage: Stage, line: StageForecast, *, inputs: float | None = None, already: int = 0,
                    expected: int | None = None) -> StageForecast:
@@ -187,7 +187,8 @@ class _Planner:
             source = self._rows.get(self._rates.source_stage(stage))
             inputs = None if source is None else source * share
         expected = self._target() if stage.name == "balance" and expected is None else expected
-        rows = None if inputs is None else self._rates.rows(stage, rates, inputs, line.to_do)
+        lists = len(self._recipe.match.vocabularies)
+        rows = None if inputs is None else self._rates.rows(stage, rates, inputs, lists)
         if expected is not None:
             rows, basis = round(expected * share), f"{basis}; rows from the draws or the target"
         self._rows[stage.name] = None if rows is None else already + rows

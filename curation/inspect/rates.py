@@ -76,10 +76,10 @@ class RateBook:
             return rates, "as before in this folder, time by default rates"
         return replace(rates, core_s=spent / inputs * 1e6), "as before in this folder"
 
-    def rows(self, stage: Stage, rates: Rates, inputs: float, units: int) -> int:
-        """Rows of the stage's first dataset that so many inputs in so many units would give."""
+    def rows(self, stage: Stage, rates: Rates, inputs: float, vocabularies: int) -> int:
+        """Rows of the stage's first dataset that so many inputs would give."""
         rows = round(inputs * rates.rows)
-        return min(rows, MOST_ENTRIES * units) if stage.name == "count" else rows
+        return min(rows, MOST_ENTRIES * vocabularies) if stage.name == "count" else rows
 
     def _inputs(self, made: Manifest) -> float | None:
         """What a published version was made from: bytes of archives, or rows."""
