@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from curation.crawl.log import ReadLog
 from curation.crawl.members import GZIP_MAGIC, GzipPieces, Piece, Pieces, PlainPieces
-from curation.crawl.streams import Window
+from curation.crawl.streams import ReadFailedError, Window
 from curation.errors import Reason
 
 MAX_HEADER_BYTES = 64 << 10
@@ -97,23 +97,30 @@ class _RecordReader:
 
     def __iter__(self) -> Iterator[WarcRecord]:
         whole = True  # whether what is unfinished came from members that were read to their end
-        for piece in self._pieces:
-            if piece.gap or (piece.starts and piece.data.startswith(_VERSION)):
-                if whole:  # what is unfinished now stays so
-                    yield from self._cut(final=True)
-                self._forget()
-            if piece.starts:
-                self._skipped = 0
-            self._take(piece)
-            whole = piece.ends
-            if self._missing <= 0 or piece.ends:
-                yield from self._cut(ended=piece.ends)
-            if self._skipped > self._skippable and self._pieces.compressed:
-                self._log.tally("odd:member_left")
-                self._pieces.abandon()
-                self._skipped = 0
+        try:
+            for piece in self._pieces:
+                if piece.gap or (piece.starts and piece.data.startswith(_VERSION)):
+                    if whole:  # what is unfinished now stays so
+                        yield from self._cut(final=True)
+                    self._forget()
+                yield from self._add(piece)
+                whole = piece.ends
+        except ReadFailedError:
+            yield from self._cut(ended=True)
+            raise
         if whole or not self._pieces.compressed:
             yield from self._cut(final=True)
+
+    def _add(self, piece: Piece) -> Iterator[WarcRecord]:
+        if piece.starts:
+            self._skipped = 0
+        self._take(piece)
+        if self._missing <= 0 or piece.ends:
+            yield from self._cut(ended=piece.ends)
+        if self._skipped > self._skippable and self._pieces.compressed:
+            self._log.tally("odd:member_left")
+            self._pieces.abandon()
+            self._skipped = 0
 
     def _forget(self) -> None:
         self._buffer, self._later, self._marks = b"", [], []

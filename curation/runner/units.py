@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, BinaryIO
 from uuid import uuid4
@@ -186,7 +187,8 @@ class _DatasetWriter:
     def abandon(self) -> None:
         """Lets go of an open file after a failure; the attempt's folder is never referred to."""
         if self._sink is not None:
-            self._sink.close()
+            with suppress(OSError):  # on a full disk the close fails as the write did
+                self._sink.close()
 
 
 class UnitWriter:

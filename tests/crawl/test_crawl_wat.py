@@ -349,13 +349,15 @@ class Failing:
 
 @pytest.mark.parametrize("name", ["x.wat.gz", "x.wat"])
 @pytest.mark.parametrize("read_bytes", [1, 100, 1 << 20])
+@pytest.mark.parametrize("missing", [0, 100])
 def test_a_read_that_fails_midway_keeps_what_came_before(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, read_bytes: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, read_bytes: int, missing: int
 ) -> None:
     path = write(tmp_path / name, [record(block_of(page([link(alt=str(n))]))) for n in range(20)])
-    data = path.read_bytes()[:-100]
+    data = path.read_bytes()
+    data = data[: len(data) - missing]
     monkeypatch.setattr(streams, "READ_BYTES", read_bytes)
     monkeypatch.setattr(wat_module, "open_binary", lambda _: Failing(data))
     rows, log = read(path)
-    assert texts_of(rows) == [str(n) for n in range(19)]
+    assert texts_of(rows) == [str(n) for n in range(19 if missing else 20)]
     assert reasons_of(log) == [(len(data), "unreadable_file")]

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -65,16 +65,24 @@ class Job:
     told: Path
     started: float
     seen: dict[int, psutil.Process] = field(default_factory=dict)
+    executor_folders: set[Path] = field(default_factory=set)
 
     def family(self) -> list[psutil.Process]:
-        """Its processes that are alive now, itself first."""
-        try:
-            found = [psutil.Process(self.process.pid)]
+        """Its processes that are alive now, itself first; none after its end, when its id may be another's."""
+        if self.process.poll() is not None:
+            return []
+        found = [psutil.Process(self.process.pid)]
+        with suppress(psutil.NoSuchProcess):
             found += found[0].children(recursive=True)
-        except psutil.NoSuchProcess:
-            found = []
-        self.seen.update({process.pid: process for process in found})
+        for process in found:
+            if process.pid not in self.seen and "CoarseGrainedExecutorBackend" in command(process):
+                self._note_folder(process)
+            self.seen[process.pid] = process
         return found
+
+    def _note_folder(self, executor: psutil.Process) -> None:
+        with suppress(psutil.Error):
+            self.executor_folders.add(Path(executor.cwd()).parent)
 
     def survivors(self) -> list[psutil.Process]:
         """Of all it ever had, those that still run."""
@@ -102,9 +110,10 @@ class Job:
                 continue
         return None
 
-    def wait(self, timeout_s: float = LIMIT_S) -> int:
-        """Exit code."""
-        return self.process.wait(timeout_s)
+    def wait(self) -> int:
+        """Exit code; on the way all its processes are seen."""
+        wait_until(lambda: not self.family(), "the end", poll_s=0.2)
+        return int(self.process.returncode)
 
     def lines(self) -> list[str]:
         return self.errors.read_text().splitlines()
@@ -127,11 +136,18 @@ class Job:
         assert self.unexpected() == []
         return time.monotonic() - self.started
 
-    def kill_all(self) -> None:
-        """Whatever is left of it, each by its own id."""
-        for process in self.survivors():
+    def end(self) -> None:
+        """Whatever is left of it may end by itself, or is killed, each by its own id."""
+        if family := self.family():
+            kill(family[0])
+        _, left = psutil.wait_procs(self.survivors(), timeout=20)
+        for process in left:
             kill(process)
-        self.process.wait(30)
+        psutil.wait_procs(left, timeout=20)
+        self.process.wait(20)  # it was the first to be killed
+        for folder in self.executor_folders:  # local-cluster writes below the package, and has no setting for it
+            if folder.parent == SPARK_HOME / "work":
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def command(process: psutil.Process) -> str:
@@ -163,7 +179,6 @@ def started(arguments: Sequence[str | Path], log: Path, cwd: Path = ROOT) -> Ite
     log.mkdir(parents=True, exist_ok=True)
     number = len(list(log.glob("*.err")))
     errors, told = log / f"{number}.err", log / f"{number}.out"
-    before = set((SPARK_HOME / "work").glob("app-*"))
     with errors.open("wb") as stderr, told.open("wb") as stdout:
         process = subprocess.Popen([str(part) for part in arguments], cwd=cwd, env=environment(),
                                    stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr)
@@ -171,14 +186,7 @@ def started(arguments: Sequence[str | Path], log: Path, cwd: Path = ROOT) -> Ite
     try:
         yield job
     finally:
-        job.kill_all()
-        _remove_executor_logs(before)
-
-
-def _remove_executor_logs(before: set[Path]) -> None:
-    """local-cluster writes below the installed package, and offers no setting for it."""
-    for folder in set((SPARK_HOME / "work").glob("app-*")) - before:
-        shutil.rmtree(folder, ignore_errors=True)
+        job.end()
 
 
 def curation(recipe: Path, work: Path, *settings: str, master: str = LOCAL) -> list[str | Path]:
