@@ -20,6 +20,8 @@ from typing import Any, TypeVar
 import psutil
 import pyspark
 
+from curation.runner.units import Unit, report_name
+
 ROOT = Path(__file__).resolve().parents[2]
 SPARK_HOME = Path(pyspark.__file__).parent
 LOCAL = "local[2,4]"
@@ -219,19 +221,25 @@ class Underway:
 def underway(work: Path, stage: str, known: set[str], at_least: int) -> Underway | None:
     """The state of a stage's new version while some units, `at_least` so many, are done and not all are.
 
-    Units that were taken over from the `known` versions have their reports there.
+    Units that were taken over from the `known` versions had their reports before.
     """
+    before = {name for old in known for name in planned(work, stage, old).values()}
     for version in versions(work, stage) - known:
-        folder = work / "_runs" / stage / version
-        plan = json.loads((folder / "plan.json").read_text())
-        identities = {report["identity"] for old in known for report in _reports(work, stage, old)}
-        pending = sum(unit["identity"] not in identities for unit in plan)
-        done = len(list((folder / "reports").glob("*.json")))
-        if at_least <= done < pending:
-            return Underway(version, done, pending)
+        pending = set(planned(work, stage, version).values()) - before
+        done = sum((work / "_runs" / stage / "reports" / name).exists() for name in pending)
+        if at_least <= done < len(pending):
+            return Underway(version, done, len(pending))
     return None
 
 
-def _reports(work: Path, stage: str, version: str) -> list[dict[str, Any]]:
-    folder = work / "_runs" / stage / version / "reports"
-    return [json.loads(path.read_text()) for path in folder.glob("*.json")]
+def planned(work: Path, stage: str, version: str) -> dict[str, str]:
+    """Names of a version's units, and of the reports that say that they are done."""
+    plan = json.loads((work / "_runs" / stage / version / "plan.json").read_text())
+    return {unit["unit"]: report_name(Unit(unit["unit"], {}, unit["identity"])) for unit in plan}
+
+
+def reports(work: Path, stage: str, version: str) -> dict[str, Any]:
+    """The reports there are of a version's units, by unit."""
+    folder = work / "_runs" / stage / "reports"
+    names = planned(work, stage, version)
+    return {unit: json.loads((folder / name).read_text()) for unit, name in names.items() if (folder / name).exists()}

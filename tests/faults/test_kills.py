@@ -13,7 +13,19 @@ from typing import Any
 
 import psutil
 import pytest
-from faults_harness import CLUSTER, LOCAL, Job, Underway, curation, kill, started, underway, versions, wait_until
+from faults_harness import (
+    CLUSTER,
+    LOCAL,
+    Job,
+    Underway,
+    curation,
+    kill,
+    reports,
+    started,
+    underway,
+    versions,
+    wait_until,
+)
 from faults_pool import Pool, Reference
 from faults_reading import Witness, catalog, current_versions, fingerprints
 
@@ -49,8 +61,7 @@ class Scene:
         self.struck = time.monotonic()
         self.job.family()
         self.record["units done"] = f"{state.done}/{state.pending}"
-        folder = self.work / "_runs" / self.stage / state.version / "reports"
-        self.reports = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+        self.reports = reports(self.work, self.stage, state.version)
 
     def busy_worker(self) -> psutil.Process | None:
         return self.job.busy_worker(self.pool.root, self.work)
@@ -86,11 +97,13 @@ def staged(increment: Path, pool: Pool, small: Reference, whole: Reference) -> S
     def stage_it(victim: str, stage: str, master: str = LOCAL) -> Iterator[Scene]:
         known = versions(increment, stage)
         command = curation(pool.whole, increment, master=master)
-        with Witness(increment, small.versions, whole.versions) as witness:
-            with started(command, increment.parent / "logs") as job:
-                scene = Scene(job, increment, pool, stage, known, {"victim": victim, "stage": stage})
-                yield scene
-            witness.verdict()
+        with (
+            Witness(increment, small.versions, whole.versions) as witness,
+            started(command, increment.parent / "logs") as job,
+        ):
+            scene = Scene(job, increment, pool, stage, known, {"victim": victim, "stage": stage})
+            yield scene
+        witness.verdict()
         _log.info("%s", json.dumps(scene.record | dict(witness.looks)))
         assert current_versions(increment) == whole.versions
         assert fingerprints(increment) == whole.prints

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from faults_harness import CLUSTER, LOCAL, curation, run, started, versions, wait_until
+from faults_harness import CLUSTER, LOCAL, curation, planned, run, started, versions, wait_until
 from faults_pool import Pool, Reference, write_recipe
 from faults_reading import fingerprints
 
@@ -48,7 +48,7 @@ def test_a_run_of_a_finished_folder_starts_nothing(pool: Pool, small: Reference,
         wait_until(lambda: seen_java() or job.process.poll() is not None, "the end")
         assert not seen_java()
         assert job.succeed() < 15
-    assert job.lines()[-1].startswith("nothing to do: everything is up to date")
+    assert job.lines()[-1].startswith("nothing to do: all is up to date")
     assert not list((small.work / "_spark").iterdir())  # where a JVM would have written its log
     assert fingerprints(small.work) == small.prints
 
@@ -61,9 +61,10 @@ def test_a_third_archive_costs_one_unit(pool: Pool, tmp_path: Path) -> None:
     before = fingerprints(work, ("candidates",))["candidates"][0]
     run(recipes[1], work)
     (fresh,) = versions(work, "extract") - known
-    folder = work / "_runs" / "extract" / fresh
-    done = [path.stem for path in (folder / "reports").glob("*.json")]
-    assert len(json.loads((folder / "plan.json").read_text())) == 3
+    units = planned(work, "extract", fresh)
+    (old,) = known
+    done = sorted(set(units.values()) - set(planned(work, "extract", old).values()))
+    assert len(units) == 3
     assert len(done) == 1
     assert done[0].startswith(pool.files[2].name)
     assert fingerprints(work, ("candidates",))["candidates"][0] > before

@@ -286,7 +286,7 @@ def test_a_damaged_pointer_is_one_line(folder: Path, content: str) -> None:
     run = _run(folder, Read(folder))
     run.execute(Read(folder))
     (Path(run.store.root) / "numbers" / "_current.json").write_text(content)
-    with pytest.raises(WorkFolderError, match="_current.json (is damaged: remove it|was written by another version)"):
+    with pytest.raises(WorkFolderError, match=r"_current.json (is damaged: remove it|was written by another version)"):
         run.execute(Read(folder))
 
 

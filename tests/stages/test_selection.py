@@ -229,11 +229,14 @@ def _definition_expectation(run: Run) -> list[float]:
     ]
 
 
-def test_without_english_a_threshold_needs_a_tail_share(folder: Path) -> None:
-    from curation.errors import BalanceError
+def test_without_english_a_threshold_needs_a_tail_share(folder: Path, tmp_path: Path) -> None:
+    from curation.errors import BalanceError, RecipeError
 
-    with pytest.raises(BalanceError, match="tail"):
+    with pytest.raises(RecipeError, match=r"give balance\.tail_share"):
         _run(folder, "match.vocabularies={de: 'demo:de', ja: 'demo:ja'}", "balance.t=20")
+    (tmp_path / "none.txt").write_text("xylophonically\n")
+    with pytest.raises(BalanceError, match="tail"):
+        _run(folder, f"match.vocabularies={{en: '{tmp_path / 'none.txt'}', de: 'demo:de'}}", "balance.t=20")
     run = _run(folder, "match.vocabularies={de: 'demo:de', ja: 'demo:ja'}", "balance.tail_share=0.2")
     assert all(
         t >= 1 and math.isfinite(t) for t in run.catalog.visible("balance").context["thresholds"]["image"].values()

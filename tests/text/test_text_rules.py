@@ -162,7 +162,7 @@ batches = st.lists(st.tuples(st.one_of(pieces, st.text(max_size=45)), st.sampled
 one_at_a_time = st.fixed_dictionaries(
     {name: st.sampled_from([None, 2, 5]) for name in ("min_chars", "max_chars", "min_words")}
     | {name: st.booleans() for name in TextRules.model_fields if name.startswith(("drop", "redact"))}
-)
+).filter(lambda fields: (fields["min_chars"] or 0) <= (fields["max_chars"] or 99))
 
 
 @settings(max_examples=80, deadline=None)
