@@ -94,6 +94,8 @@ def _solve_modality(
         solved.add(modality, thresholds_for(counts, pivot=section.pivot, t=t, rule=rule))
     else:
         share = section.tail_share or DEFAULT_TAIL_SHARE
+        if section.t is not None or section.target is not None:
+            solved.notes.append(f"nothing is set for {modality}: it takes the default tail share of {share:.0%}")
         solved.add(modality, thresholds_for(counts, pivot=section.pivot, p=share, rule=rule))
 
 
