@@ -6,6 +6,7 @@ import atexit
 import shutil
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
@@ -33,8 +34,8 @@ def run(
         check_location(location)  # now, not after hours of extraction
     scratch = _scratch(store)
     with storage_errors(store):
-        engine = Run(store, recipe, STAGES, lambda: _spark(recipe, scratch), reporter)
-        with engine.lease():
+        engine = Run(store, recipe, STAGES, lambda: _spark(recipe, scratch, ending), reporter)
+        with engine.lease(), ExitStack() as ending:
             _clean(scratch)
             for stage in STAGES:
                 if only is not None and stage.name != only:
@@ -99,10 +100,14 @@ def _clean(scratch: str) -> None:
             left.unlink(missing_ok=True)
 
 
-def _spark(recipe: Recipe, scratch: str) -> WorkEngine:
-    from curation.session import spark_session
+def _spark(recipe: Recipe, scratch: str, ending: ExitStack) -> WorkEngine:
+    """Spark, until the end of the run: later runs clean the folder that its shuffle files are in."""
+    from curation.session import has_session, spark_session, stop_session
 
+    borrowed = has_session()
     session = spark_session(recipe.runtime, f"curation {recipe.name}", scratch)
+    if not borrowed:
+        ending.callback(stop_session, session)
     return SparkEngine(session, recipe.runtime.shuffle_partitions)
 
 
