@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,21 @@ def spark_session(runtime: Runtime, name: str, scratch: str | None = None) -> Sp
     session.sparkContext.setLogLevel("WARN")
     _hush_broken_connections(session.sparkContext)
     return session
+
+
+def has_session() -> bool:
+    """Whether this process has a session already, which then belongs to somebody else."""
+    from pyspark.sql import SparkSession
+
+    return SparkSession.getActiveSession() is not None
+
+
+def stop_session(session: SparkSession) -> None:
+    """Ends a session, in silence where its JVM is gone."""
+    from py4j.protocol import Py4JError
+
+    with suppress(Py4JError, OSError):
+        session.stop()
 
 
 def _hush_broken_connections(context: SparkContext) -> None:

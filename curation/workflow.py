@@ -6,6 +6,7 @@ import atexit
 import shutil
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
@@ -34,8 +35,8 @@ def run(
     with storage_errors(store):
         _refuse_foreign(store)
         scratch = _scratch(store)
-        engine = Run(store, recipe, STAGES, lambda: _spark(recipe, scratch), reporter)
-        with engine.lease():
+        engine = Run(store, recipe, STAGES, lambda: _spark(recipe, scratch, ending), reporter)
+        with engine.lease(), ExitStack() as ending:
             _clean(scratch)
             if only is not None:
                 _refuse_behind(engine, only)
@@ -124,10 +125,14 @@ def _clean(scratch: str) -> None:
     (Path(scratch) / "spark.log").unlink(missing_ok=True)
 
 
-def _spark(recipe: Recipe, scratch: str) -> WorkEngine:
-    from curation.session import spark_session
+def _spark(recipe: Recipe, scratch: str, ending: ExitStack) -> WorkEngine:
+    """Spark, until the end of the run: later runs clean the folder that its shuffle files are in."""
+    from curation.session import has_session, spark_session, stop_session
 
+    borrowed = has_session()
     session = spark_session(recipe.runtime, f"curation {recipe.name}", scratch)
+    if not borrowed:
+        ending.callback(stop_session, session)
     return SparkEngine(session, recipe.runtime.shuffle_partitions)
 
 

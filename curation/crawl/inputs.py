@@ -21,7 +21,15 @@ from curation.recipe import Input, TableInput, WatInput
 SUFFIXES = {
     "wat": (".wat.gz", ".wat"),
     "table": (
-        ".parquet", ".csv", ".csv.gz", ".tsv", ".tsv.gz", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz",
+        ".parquet",
+        ".csv",
+        ".csv.gz",
+        ".tsv",
+        ".tsv.gz",
+        ".jsonl",
+        ".jsonl.gz",
+        ".ndjson",
+        ".ndjson.gz",
     ),
 }
 """What is taken from a folder, by kind. A file that is named itself may be called anything."""

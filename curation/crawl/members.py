@@ -1,8 +1,8 @@
 """Inflated pieces of an archive, with the offset of the gzip member each of them came from.
 
-Own code, because FastWARC 2.0 (tried on damaged copies of Common Crawl files) ends at the first broken member and
-has no way to go on behind it, checks no member's CRC by name, and takes a wrong Content-Length silently. Inflating is
-ISA-L's (isal), which checks CRC and length of every member.
+Own code, because FastWARC 2.0.1, tried on damaged archives, ends at the first broken member or wrong Content-Length and
+cannot go on behind it; its lenient mode hands wrong lengths on without a word, a too long one swallowing the record
+after it. Inflating is ISA-L's (isal), which checks every member's CRC and length.
 """
 
 from __future__ import annotations

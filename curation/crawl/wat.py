@@ -170,9 +170,7 @@ class _WatReader:
         if isinstance(name, str) and name.strip() and self._given_snapshot is None:
             self._snapshot = name.strip()
 
-    def _page(
-        self, record: WarcRecord, metadata: Metadata, response: Response, html: Html
-    ) -> Iterator[pa.RecordBatch]:
+    def _page(self, record: WarcRecord, metadata: Metadata, response: Response, html: Html) -> Iterator[pa.RecordBatch]:
         self._log.counts["pages"] += 1
         page_url = metadata.envelope.header.target_uri
         if page_url is not None and len(page_url) > MAX_PAGE_URL_CHARS:

@@ -69,7 +69,9 @@ def test_globs(crawl: Path) -> None:
 
 @pytest.mark.parametrize("packed", [True, False])
 def test_lists_as_common_crawl_publishes_them(crawl: Path, packed: bool) -> None:
-    text = b"a/1.warc.wat.gz\r\n\n# note\na/none.wat.gz\n" + str(crawl / "a/2.wat.gz").encode() + b"\nhttps://h/x.wat.gz\n"
+    text = (
+        b"a/1.warc.wat.gz\r\n\n# note\na/none.wat.gz\n" + str(crawl / "a/2.wat.gz").encode() + b"\nhttps://h/x.wat.gz\n"
+    )
     path = crawl / ("wat.paths.gz" if packed else "wat.paths")
     path.write_bytes(gzip.compress(text) if packed else text)
     found = expand_inputs([wats(path)])

@@ -66,7 +66,9 @@ def put(path: Path, text: str | bytes) -> Path:
 # ------------------------------------------------------------------------------------------ properties
 
 _TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=12) | st.just("") | st.just("  ")
-_URL = st.sampled_from(["http://h.com/a.jpg", " https://h.com/ä b.jpg ", "HTTP://h/x", "ftp://h/x", "a.jpg", "", "http:///x"])
+_URL = st.sampled_from(
+    ["http://h.com/a.jpg", " https://h.com/ä b.jpg ", "HTTP://h/x", "ftp://h/x", "a.jpg", "", "http:///x"]
+)
 _ROW = st.fixed_dictionaries({"url": _URL, "x": st.just("-"), "cap": _TEXT, "name": _TEXT, "page": _TEXT})
 
 
@@ -227,7 +229,15 @@ def test_a_line_without_end_is_not_held_in_memory(tmp_path: Path, monkeypatch: p
 def test_ragged_rows(tmp_path: Path, kind: str, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("curation.crawl.csv_tables.ARROW_BLOCK_BYTES", block)
     mark = "," if kind == "csv" else "\t"
-    lines = ["url,cap,name,page", "http://h/0,a,b,c", "", "http://h/1,a", "http://h/2,c,,", "x,x,x,x,x", "http://h/4,d,,"]
+    lines = [
+        "url,cap,name,page",
+        "http://h/0,a,b,c",
+        "",
+        "http://h/1,a",
+        "http://h/2,c,,",
+        "x,x,x,x,x",
+        "http://h/4,d,,",
+    ]
     rows, log = read(put(tmp_path / f"t.{kind}", "\r\n".join(lines).replace(",", mark)))
     assert [(row["record_offset"], row["text"]) for row in rows] == [(0, "a"), (0, "b"), (2, "c"), (4, "d")]
     assert reasons_of(log) == [(1, "bad_row"), (3, "bad_row")]
@@ -264,6 +274,14 @@ def test_rows_handed_out_before_an_unclosed_quote_are_not_repeated(
     assert reasons_of(log) == [(700, "bad_row"), (1500, "bad_row")]
 
 
+@pytest.mark.parametrize("kind", ["csv", "tsv", "csv.gz"])
+def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path: Path, kind: str) -> None:
+    path = write(tmp_path / f"t.{kind}", PLAIN)
+    marked = b"\xef\xbb\xbf" + (gzip.decompress(path.read_bytes()) if kind.endswith(".gz") else path.read_bytes())
+    put(path, gzip.compress(marked) if kind.endswith(".gz") else marked)
+    assert len(read(path)[0]) == 4
+
+
 def test_a_blank_line_before_the_header(tmp_path: Path) -> None:
     rows, log = read(put(tmp_path / "t.csv", "\n\nurl,cap,name,page\nhttp://h/0,a,,\n\nhttp://h/1,b,,"))
     assert [(row["record_offset"], row["text"]) for row in rows] == [(0, "a"), (1, "b")]
@@ -271,7 +289,12 @@ def test_a_blank_line_before_the_header(tmp_path: Path) -> None:
 
 
 def test_tsv_has_no_quoting_that_joins_lines(tmp_path: Path) -> None:
-    lines = ['"url"\tcap\tname\tpage', 'http://h/0\t"a, ""b""\t5"\t', 'http://h/1\t"a ""b"" c"\t""\t', '"http://h/2"\t"\tx"y\t']
+    lines = [
+        '"url"\tcap\tname\tpage',
+        'http://h/0\t"a, ""b""\t5"\t',
+        'http://h/1\t"a ""b"" c"\t""\t',
+        '"http://h/2"\t"\tx"y\t',
+    ]
     rows, log = read(put(tmp_path / "t.tsv", "\n".join(lines)))
     assert [(row["media_url"], row["text"]) for row in rows] == [
         ("http://h/0", '"a, ""b""'),
