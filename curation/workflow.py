@@ -14,7 +14,7 @@ from rich.console import Console
 from curation.concepts import Vocabulary, check_location
 from curation.crawl import expand_inputs
 from curation.errors import RecipeError, StageError, WorkFolderError
-from curation.inspect.card import write_card
+from curation.inspect.card import CARD_JSON, CARD_MARKDOWN, write_card
 from curation.inspect.terminal import print_heart
 from curation.pipeline import STAGES
 from curation.recipe import Recipe
@@ -51,6 +51,8 @@ def run(
             else:
                 if only is None or only == STAGES[-1].name:
                     print_heart(write_card(engine.catalog, recipe), out)
+        if only is not None or until is not None:
+            _drop_outdated_card(store, outcomes)
     done = sum(outcome.units_done for outcome in outcomes)
     idle = (
         "earlier results taken up again" if any(o.published for o in outcomes) else "nothing to do: all is up to date"
@@ -58,6 +60,13 @@ def run(
     verdict = f"{done} units done" if done else idle
     reporter.say(f"{verdict} in {time.monotonic() - started:.1f} s; results in {store.root}")
     return outcomes
+
+
+def _drop_outdated_card(store: Store, outcomes: list[StageOutcome]) -> None:
+    """A card beside newer data would tell of a selection that readers no longer see."""
+    if any(outcome.published for outcome in outcomes) and outcomes[-1].manifest.stage != STAGES[-1].name:
+        for name in (CARD_JSON, CARD_MARKDOWN):
+            store.remove(name)
 
 
 def _refuse_foreign(store: Store) -> None:

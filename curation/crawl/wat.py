@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import urljoin
@@ -33,6 +33,7 @@ _IS_PART_OF = re.compile(rb"(?im)^isPartOf:[ \t]*([^\r\n]*?)[ \t]*\r?$")
 _JSON_TYPE = re.compile(rb"(?i)\ncontent-type[ \t]*:[ \t]*application/json")
 _WARCINFO_TYPE = re.compile(rb"(?i)\nwarc-type[ \t]*:[ \t]*warcinfo")
 _ROBOTS = "robots"
+_ROBOTS_HEADER = "x-robots-tag"
 _URL_SPACE = " \t\r\n\f"
 _BREAKS = str.maketrans("", "", "\t\r\n")
 
@@ -129,25 +130,26 @@ class _WatReader:
         self._order = 0  # next field_order at this offset
         self._metadata_records = self._other_records = 0
 
-    def batches(self, record: WarcRecord) -> Iterator[pa.RecordBatch]:
+    def batches(self, record: WarcRecord) -> Iterable[pa.RecordBatch]:
         """Takes a record; the batches that are full with it."""
         self._log.counts["records"] += 1
-        if bytes(record.block[:1]) != b"{" and not _JSON_TYPE.search(record.header):
+        if record.block[:1] != b"{" and not _JSON_TYPE.search(record.header):
             self._other(record)
-            return
+            return ()
         self._metadata_records += 1
         try:
             metadata = decode_metadata(record.block, self._log.tally)
         except BadJsonError as error:
             if not record.suspect:  # otherwise its wrong length has been rejected
                 self._log.reject(record.offset, error.reason, str(error))
-            return
+            return ()
         payload = metadata.envelope.payload
         if payload.warcinfo:
             self._set_snapshot(payload.warcinfo.get("isPartOf"))
         response = payload.response
-        if response is not None and response.html is not None:
-            yield from self._page(record, metadata, response, response.html)
+        if response is None or response.html is None:
+            return ()
+        return self._page(record, metadata, response, response.html)
 
     def rest(self) -> Iterator[pa.RecordBatch]:
         """The last batch."""
@@ -236,7 +238,7 @@ class _WatReader:
             if meta.name and len(meta.name) == len(_ROBOTS) and meta.name.lower() == _ROBOTS
         ]
         for key, value in response.headers.items():
-            if key.lower() == "x-robots-tag":
+            if len(key) == len(_ROBOTS_HEADER) and key.lower() == _ROBOTS_HEADER:
                 values += value if isinstance(value, list) else [value]
         if not values:
             return []

@@ -98,7 +98,7 @@ class SparkEngine:
 
         def job() -> list[Result]:
             frame = self._mapped(stage, task, items, [unit.inputs["number"] for unit in units])
-            parted = frame.repartition(self._shuffle_partitions(len(units)), key)
+            parted = _parted(frame, self._shuffle_partitions(len(units)), key)
             results = parted.sortWithinPartitions(key, *stage.order).mapInArrow(reduce, "result binary")
             return [pickle.loads(row.result) for row in results.collect()]
 

@@ -27,7 +27,7 @@ def frame(data: bytes, name: str = "x.wat.gz", limit: int = 1 << 20) -> tuple[li
 
 
 def blocks_of(records: Sequence[WarcRecord]) -> list[bytes]:
-    return [bytes(item.block) for item in records]
+    return [item.block for item in records]
 
 
 def members(items: Sequence[bytes]) -> bytes:
@@ -222,7 +222,7 @@ def test_a_bomb_is_refused_without_inflating_it() -> None:
         inflated += len(step or b"")
 
     original = _member_step()
-    with patch("curation.crawl.members._Member._step", lambda self: _counted(original, self, count)):
+    with patch("curation.crawl.members._Member.step", lambda self: _counted(original, self, count)):
         found, log = frame(members(RECORDS[:1]) + bomb + members(RECORDS[1:]), limit=1 << 20)
     assert blocks_of(found) == BLOCKS
     assert reasons_of(log) == [(len(members(RECORDS[:1])), "too_large")]
@@ -232,7 +232,7 @@ def test_a_bomb_is_refused_without_inflating_it() -> None:
 def _member_step() -> object:
     from curation.crawl.members import _Member
 
-    return _Member._step
+    return _Member.step
 
 
 def _counted(step: object, member: object, count: object) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,19 @@ from faults_reading import fingerprints
 pytestmark = pytest.mark.slow
 
 STAGE_JOBS = ("10_extract", "20_pairs", "30_match", "40_count", "50_draw", "60_balance")
+# What Spark's launcher says before it has read any setting of ours.
+_LAUNCHER = re.compile(
+    r"WARNING: Using incubator modules|Using Spark's default log4j profile|Setting Spark log level to \"WARN\"|"
+    r"[\d/]{8} [\d:]{8} (INFO|WARN) (Utils|SparkContext|NativeCodeLoader): "
+)
 
 
 def _submit(job: str, recipe: Path, work: Path, master: str = LOCAL) -> Job:
     submit = SPARK_HOME / "bin" / "spark-submit"
     command = [submit, "--master", master, ROOT / "jobs" / f"{job}.py", recipe, "--work", work]
     with started(command, work.parent / "logs") as submitted:
-        submitted.succeed()
+        assert submitted.wait() == 0, submitted.lines()
+    assert [line for line in submitted.unexpected() if not _LAUNCHER.match(line)] == []
     return submitted
 
 
