@@ -35,7 +35,7 @@ def _column(name: str, kind: pa.DataType, doc: str, *, nullable: bool = False) -
 _STRINGS = pa.list_(pa.field("item", pa.string(), nullable=False))
 _INTS = pa.list_(pa.field("item", pa.int32(), nullable=False))
 
-_MEDIA_ID = _column("media_id", pa.string(), "first 24 hex digits of SHA-224 of media_url")
+_MEDIA_ID = _column("media_id", pa.string(), "first 24 hex digits of SHA-224 of media_url (variant v2: without blanks)")
 _PAIR_ID = _column("pair_id", pa.string(), "128-bit hash of (media_id, text), 32 hex digits")
 _MODALITY = _column("modality", pa.string(), "image, video or audio")
 _MEDIA_URL = _column("media_url", pa.string(), "absolute URL of the media")
