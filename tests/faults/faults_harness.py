@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SPARK_HOME = Path(pyspark.__file__).parent
 LOCAL = "local[2,4]"
 CLUSTER = "local-cluster[2,1,2048]"
-LIMIT_S = 240.0  # no single command may take longer, whatever else the machine does
+LIMIT_S = 600.0  # a slow machine is no failure; nothing waits for so long unless it hangs
 
 _DATA = (".parquet", ".gz")
 _QUICK_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # half the processor time of so short a life
