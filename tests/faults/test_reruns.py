@@ -18,13 +18,19 @@ PARTITIONS = (1, 3, 16)
 _SEVERAL = """
 import json, sys
 from curation.cli import main
-for arguments in json.loads(sys.argv[1]):
+from curation.recipe import Runtime
+from curation.session import spark_session
+
+session = spark_session(Runtime(master=sys.argv[1]), "several runs", sys.argv[2])
+for arguments in json.loads(sys.argv[3]):
     sys.argv = ["curation", *arguments]
     try:
         main()
     except SystemExit as end:
         if end.code:
             raise
+session.range(1).count()  # it is still there
+session.stop()
 """
 
 
@@ -74,7 +80,7 @@ def test_a_third_archive_costs_one_unit(pool: Pool, tmp_path: Path) -> None:
 def test_partitions_order_and_increments_change_nothing(
     master: str, pool: Pool, small: Reference, tmp_path: Path
 ) -> None:
-    """All in one process, so that it also shows that a session serves one run after another."""
+    """All in one process with a session of its own, as in a notebook."""
     files = pool.files[:7]
     commands: list[list[str]] = []
     for partitions in PARTITIONS:
@@ -82,11 +88,10 @@ def test_partitions_order_and_increments_change_nothing(
         half = write_recipe(tmp_path / f"half-{partitions}.yaml", files[::2])
         whole = write_recipe(tmp_path / f"all-{partitions}.yaml", files)
         for recipe in (half, whole):
-            command = curation(
-                recipe, tmp_path / f"work-{partitions}", f"runtime.shuffle_partitions={partitions}", master=master
-            )
+            command = curation(recipe, tmp_path / f"work-{partitions}", f"runtime.shuffle_partitions={partitions}")
             commands.append([str(word) for word in command[3:]])
-    with started([sys.executable, "-c", _SEVERAL, json.dumps(commands)], tmp_path / "logs") as job:
+    script = [sys.executable, "-c", _SEVERAL, master, tmp_path, json.dumps(commands)]
+    with started(script, tmp_path / "logs") as job:
         job.succeed()
     for partitions in PARTITIONS:
         assert fingerprints(tmp_path / f"work-{partitions}") == small.prints
