@@ -23,8 +23,8 @@ from curation.schemas import REJECTIONS, Dataset
 from curation.storage import Store
 
 FILE_BYTES = 256 << 20  # target size of Parquet files (design: small-file discipline)
-GROUP_ROWS = 65_536  # rows of a row group: what a reader holds in memory at once
-GROUP_BYTES = 16 << 20  # and no more than this, so that wide rows do not swell memory
+GROUP_ROWS = 32_768  # rows of a row group: what a reader holds in memory at once
+GROUP_BYTES = 8 << 20  # and no more than this, so that wide rows do not swell memory
 
 
 def digest(*parts: Any) -> str:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from curation.errors import StageError
 from curation.storage import Store
 
-BATCH_ROWS = 65_536
+BATCH_ROWS = 16_384
 _ID_DIGITS = 24
 
 
