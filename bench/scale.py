@@ -105,8 +105,9 @@ def measure(rows: int, placeholder: int, vocabulary: str, folder: Path) -> Measu
         build_table(
             tables / f"{number}.parquet", rows // FILES, seed=number, vocabulary=entries, zipf=1.0, traits=traits
         )
+    location = vocabulary if vocabulary.startswith("demo:") else str(Path(vocabulary).resolve())
     recipe = folder / "recipe.yaml"
-    recipe.write_text(_RECIPE.format(tables=tables, vocabulary=Path(vocabulary).resolve()))
+    recipe.write_text(_RECIPE.format(tables=tables, vocabulary=location))
     work = str(folder / "work")
     to_pairs, _ = _curation("run", str(recipe), "--work", work, "--until", "pairs")
     from_pairs, peak = _curation("run", str(recipe), "--work", work)
