@@ -199,6 +199,8 @@ def explain_os_error(error: OSError, where: str) -> str:
         return f"no space left on the disk of {where}: free some and run the same command again; nothing is lost"
     if isinstance(error, PermissionError):
         return f"no permission for {error.filename or where}: choose another folder or correct its rights"
+    if isinstance(error, NotADirectoryError):
+        return f"{where} lies below a file: choose another folder"
     if error.errno == errno.EROFS:
         return f"{where} lies on a read-only file system: choose another folder"
     return f"{where}: {error.strerror or error} ({error.filename or type(error).__name__})"

@@ -127,6 +127,8 @@ def test_a_work_folder_that_is_none(
     (folder / "file").write_text("mine")
     told = _error(capsys, monkeypatch, "run", folder / "recipe.yaml", "--work", folder / "file")
     assert "is a file: give a folder with --work" in told or "choose another" in told
+    below = _error(capsys, monkeypatch, "run", folder / "recipe.yaml", "--work", folder / "file" / "below")
+    assert "lies below a file: choose another folder" in below
     assert (folder / "file").read_text() == "mine"
 
 
