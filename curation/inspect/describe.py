@@ -113,7 +113,7 @@ def schema_reference() -> str:
     parts = [
         "# Datasets", "",
         "Made from `curation/schemas.py` by `curation describe --markdown > docs/schemas.md`; do not edit by hand.", "",
-        "All datasets are Parquet. Read them through `_current.json` (`curation.inspect.views.connect` does), never by "
+        "All datasets are Parquet. Read them through `_current.json` (`curation.inspect.connect` does), never by "
         "listing folders: files of unfinished and of earlier versions lie beside the current ones.", ""]
     for name in DATASETS:
         description = describe(name)

@@ -202,7 +202,7 @@ def _places(card: Row, console: Console) -> None:
         content = f"{count(kept['rows'])} pairs, {size(kept['size_bytes'])}"
         _line(console, f"  selection  {run['work']}/kept_pairs ({content})")
     _line(console, f"  data card  {run['work']}/card.md, card.json")
-    _line(console, f"  SQL        curation.inspect.views.connect({run['work']!r})")
+    _line(console, f"  SQL        curation.inspect.connect({run['work']!r})")
     for note in card["notes"]:
         _line(console, f"note: {note}")
 

@@ -90,7 +90,7 @@ def test_paths_and_notes_are_single_lines(card: Row) -> None:
     card["run"]["work"] = "/a very/" + "long/" * 40 + "folder  with two spaces"
     lines = printed(card, 80).splitlines()
     assert any(f"{card['run']['work']}/card.md" in line for line in lines)
-    assert any("curation.inspect.views.connect(" in line for line in lines)
+    assert any("curation.inspect.connect(" in line for line in lines)
     assert "note: a <note>" in lines
 
 
