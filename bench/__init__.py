@@ -1,1 +1,1 @@
-"""Measurements: ratios between runs of the same session, never tests."""
+"""Measurements: ratios between runs of one command, never tests."""
