@@ -103,6 +103,7 @@ def test_no_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypat
         ("empty", "demo:en", "empty"),
         ("'*.wat.gz'", "demo:en", "*.wat.gz"),
         ("none.paths", "demo:en", "none.paths"),
+        ("nowhere", "demo:en", "nowhere"),
     ],
 )
 def test_missing_and_empty_inputs(

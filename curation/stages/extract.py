@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from curation.crawl import InputFile, ReadLog, expand_inputs, table_batches, wat_batches
-from curation.errors import Reason
+from curation.errors import InputError, Reason
 from curation.recipe import Recipe, TableColumns
 from curation.runner.stage import Law, Planning, Task, UnitStage
 from curation.runner.units import Unit, UnitReport, UnitWriter, digest
@@ -29,6 +29,8 @@ class Extract(UnitStage):
 
     def plan(self, planning: Planning, context: dict[str, Any]) -> list[Unit]:
         files = expand_inputs(planning.recipe.inputs)
+        if all(file.missing for file in files):
+            raise InputError(f"none of the {len(files)} inputs is there, e.g. {files[0].path}: check inputs.paths")
         limit = planning.recipe.extract.limit_archives
         return [self._unit(file, planning) for file in (files if limit is None else files[:limit])]
 
