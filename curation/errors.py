@@ -61,4 +61,6 @@ class Reason(StrEnum):
     MISSING_COLUMN = "missing_column"
     BAD_ROW = "bad_row"
     BAD_URL = "bad_url"
+    BAD_PAGE = "bad_page"
+    PAGE_TIMEOUT = "page_timeout"
     PLACEHOLDER = "placeholder"

@@ -42,9 +42,38 @@ _MEDIA_URL = _column("media_url", pa.string(), "absolute URL of the media")
 _VOCABULARY_LANG = _column("vocabulary_lang", pa.string(), "language of the vocabulary that was matched against")
 _ENTRY_ID = _column("entry_id", pa.int32(), "position of the entry in its vocabulary")
 _BUCKET = _column("media_bucket", pa.int32(), "first 8 hex digits of media_id modulo the recipe's media_buckets")
+_TRACK = pa.struct(
+    [
+        pa.field("url", pa.string(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("lang", pa.string()),
+    ]
+)
+_FACTS = (
+    _column("platform", pa.string(), "player that shows it (youtube, vimeo ...); null for files", nullable=True),
+    _column("platform_id", pa.string(), "its id there; media_url is then the canonical URL", nullable=True),
+    _column("licence", pa.string(), "SPDX or Creative Commons id the page gives; null: none known", nullable=True),
+    _column("width", pa.int32(), "declared width in pixels", nullable=True),
+    _column("height", pa.int32(), "declared height in pixels", nullable=True),
+    _column("duration_ms", pa.int64(), "declared duration in milliseconds", nullable=True),
+    _column("upload_date", pa.string(), "declared date, ISO 8601", nullable=True),
+    _column("poster_url", pa.string(), "absolute URL of the preview image", nullable=True),
+    _column(
+        "tracks",
+        pa.list_(pa.field("item", _TRACK, nullable=False)),
+        "timed texts beside the media: absolute url, kind (subtitles, captions, chapters ...), lang",
+    ),
+    _column("start_ms", pa.int64(), "where the part begins that the text is about; null: all of it", nullable=True),
+    _column("end_ms", pa.int64(), "where that part ends; null: not said", nullable=True),
+)
 _PROVENANCE = (
     _column("page_url", pa.string(), "page that held the link; null for tables without one", nullable=True),
-    _column("robots", _STRINGS, "robots directives of the page, lower case, sorted (noindex, noai, noimageai ...)"),
+    _column(
+        "robots",
+        _STRINGS,
+        "consent signals of the page, lower case, sorted: robots directives (noindex, noai ...; with their agent as "
+        "'bot: noindex'), and tdm-reservation",
+    ),
     _column("snapshot", pa.string(), "crawl the archive belongs to (CC-MAIN-2024-22), or the input's name"),
     _column("archive", pa.string(), "file name of the archive or table"),
     _column("record_offset", pa.int64(), "byte offset of the record in the archive; row number in a table"),
@@ -53,7 +82,7 @@ _PROVENANCE = (
 
 CANDIDATES = Dataset(
     "candidates",
-    1,
+    2,
     "archive",
     "What the archives say: one row per (media URL, text) occurrence, raw, with provenance.",
     pa.schema(
@@ -63,16 +92,36 @@ CANDIDATES = Dataset(
             _MEDIA_URL,
             _column("text", pa.string(), "the text as found, white space trimmed, line breaks as spaces"),
             _column(
-                "text_source", pa.string(), "field that said it: alt, title, data-image-title, or a table's column"
+                "text_source", pa.string(), "field that said it: alt, figcaption, og:title ..., or a table's column"
             ),
+            *_FACTS,
+            _column("page_lang", pa.string(), "language the page declares (html lang)", nullable=True),
+            _column("canonical_url", pa.string(), "rel=canonical, where it is another URL", nullable=True),
             *_PROVENANCE,
+        ]
+    ),
+)
+
+SITE_RULES = Dataset(
+    "site_rules",
+    1,
+    "archive",
+    "Rules of the robots.txt and ai.txt files that the archives hold, in the order of each file.",
+    pa.schema(
+        [
+            _column("host", pa.string(), "host that the file was fetched from, lower case, with its port if unusual"),
+            _column("kind", pa.string(), "robots.txt or ai.txt"),
+            _column("agent", pa.string(), "user agent the rule is for, lower case; * is every other"),
+            _column("allow", pa.bool_(), "whether it allows or disallows"),
+            _column("pattern", pa.string(), "path with * and $; empty: nothing"),
+            *_PROVENANCE[2:5],
         ]
     ),
 )
 
 PAIRS = Dataset(
     "pairs",
-    1,
+    2,
     "media bucket",
     "Distinct (media, text) with language, after the text rules; ordered by media_id, then pair_id.",
     pa.schema(
@@ -86,6 +135,7 @@ PAIRS = Dataset(
             _column("text_sources", _STRINGS, "every field that said this text about this media, sorted"),
             _column("lang", pa.string(), "language by fastText lid.176; empty where the text has no letters"),
             _column("lang_score", pa.float32(), "probability the identifier gave to lang"),
+            *_FACTS,
             *_PROVENANCE,
             _column("occurrences", pa.int64(), "candidates merged into this row; provenance is that of the smallest"),
         ]
@@ -94,7 +144,7 @@ PAIRS = Dataset(
 
 MATCHES = Dataset(
     "matches",
-    1,
+    2,
     "media bucket",
     "Pairs whose text holds at least one entry; same order as pairs.",
     pa.schema(
@@ -104,6 +154,7 @@ MATCHES = Dataset(
             _MODALITY,
             _VOCABULARY_LANG,
             _column("entry_ids", _INTS, "entries found in the text, ascending, each once"),
+            _column("source_rank", pa.int16(), "place of its best text source in match.text_sources, from 0"),
         ]
     ),
 )
@@ -175,7 +226,7 @@ DRAW_HISTOGRAMS = Dataset(
 
 KEPT_PAIRS = Dataset(
     "kept_pairs",
-    1,
+    2,
     "media bucket",
     "The balanced selection: the pairs that were kept, complete enough to fetch from.",
     pa.schema(
@@ -192,8 +243,8 @@ KEPT_PAIRS = Dataset(
             _column("entry_ids", _INTS, "entries found in the text, ascending, each once"),
             _column("keep_probability", pa.float64(), "1 - product over entry_ids of (1 - min(1, t / count))"),
             _column("critical_threshold", pa.float64(), "smallest t >= 1 that keeps the pair"),
-            _column("page_url", pa.string(), "page that held the link", nullable=True),
-            _column("robots", _STRINGS, "robots directives of the page"),
+            *_FACTS,
+            *_PROVENANCE[:2],
         ]
     ),
 )
@@ -228,6 +279,7 @@ DATASETS = {
     dataset.name: dataset
     for dataset in (
         CANDIDATES,
+        SITE_RULES,
         PAIRS,
         MATCHES,
         MATCH_COUNTS,

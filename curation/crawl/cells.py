@@ -1,10 +1,11 @@
-"""Table cells as text: what every table reader hands to the one place that makes candidates of them."""
+"""Table cells: what every table reader hands to the one place that makes candidates of them."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -19,11 +20,18 @@ Unusable = dict[int, tuple[Reason, str]]
 
 @dataclass(frozen=True)
 class Cells:
-    """A column of some rows."""
+    """A column of some rows, as text."""
 
     text: pa.StringArray
     unusable: Unusable = field(default_factory=dict)
     """Cells with something other than text; null in `text`."""
+
+
+Column: TypeAlias = Cells | pa.Array | list[Any]
+"""A column of some rows, as its reader found it: text, Arrow values, or Python values."""
+
+UNREADABLE = object()
+"""Stands for a value that its column's own type cannot give (text that is not UTF-8, a date out of range)."""
 
 
 @dataclass(frozen=True)
@@ -32,14 +40,8 @@ class Chunk:
 
     rows: IntArray
     """Row numbers from 0, ascending."""
-    columns: dict[str, Cells]
-    """By name: those that were asked for."""
-
-
-def missing_columns(wanted: Sequence[str], names: Sequence[str]) -> str | None:
-    """What to say where a table lacks a wanted column; None where it lacks none."""
-    missing = sorted(set(wanted) - set(names))
-    return f"no column {', '.join(missing)}; the file has {', '.join(names) or 'none'}" if missing else None
+    columns: dict[str, Column]
+    """By name: those that were asked for and that the file has."""
 
 
 def is_textual(kind: pa.DataType) -> bool:
@@ -49,6 +51,69 @@ def is_textual(kind: pa.DataType) -> bool:
     named = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
     raw = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)
     return any(test(kind) for test in named + raw)
+
+
+def text_cells(column: Column) -> Cells:
+    """A column as text; what is none is unusable."""
+    if isinstance(column, Cells):
+        return column
+    if isinstance(column, list):
+        return cells_of_values(column.copy())
+    return cells_of_array(column)
+
+
+def python_values(columns: Sequence[Column]) -> list[Any]:
+    """Python values, for each row the first that is not missing (null, NaN, a blank text), else None."""
+    values = [None if _is_missing(value) else value for value in _python_values(columns[0])]
+    for column in columns[1:]:
+        others = _python_values(column)
+        values = [
+            value if value is not None or _is_missing(other) else other
+            for value, other in zip(values, others, strict=True)
+        ]
+    return values
+
+
+def _is_missing(value: Any) -> bool:
+    return (
+        value is None
+        or (isinstance(value, float) and math.isnan(value))
+        or (isinstance(value, str) and not value.strip())
+    )
+
+
+def _python_values(column: Column) -> list[Any]:
+    if isinstance(column, list):
+        return column
+    if not isinstance(column, Cells):
+        if not is_textual(column.type):
+            try:
+                return list(column.to_pylist())
+            except (ValueError, OverflowError, pa.ArrowException):
+                return [_python_value(scalar) for scalar in column]
+        column = cells_of_array(column)
+    values: list[Any] = column.text.to_pylist()
+    for at in column.unusable:
+        values[at] = UNREADABLE
+    return values
+
+
+def _python_value(scalar: pa.Scalar) -> Any:
+    try:
+        return scalar.as_py()
+    except (ValueError, OverflowError, pa.ArrowException):
+        return UNREADABLE
+
+
+def first_cells(cells: Sequence[Cells]) -> Cells:
+    """For each row the first cell that holds a text; it is unusable if one is and none holds a text."""
+    if len(cells) == 1:
+        return cells[0]
+    nothing = pa.scalar(None, pa.string())
+    blank = [pc.equal(pc.utf8_trim_whitespace(each.text), "") for each in cells]
+    text = pc.coalesce(*(pc.if_else(empty, nothing, each.text) for empty, each in zip(blank, cells, strict=True)))
+    unusable = {at: why for each in reversed(cells) for at, why in each.unusable.items() if not text[at].is_valid}
+    return Cells(text, unusable)
 
 
 def cells_of_array(array: pa.Array) -> Cells:

@@ -9,28 +9,29 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from curation.crawl.cells import Cells, Chunk, IntArray, cells_of_array, cells_of_values, missing_columns, unquoted
+from curation.crawl.cells import Cells, Chunk, Column, IntArray, cells_of_array, cells_of_values, unquoted
 from curation.crawl.lines import BLOCK_BYTES, BLOCK_LINES, Line, PieceFile, read_lines, read_pieces
 from curation.crawl.log import ReadLog
 from curation.crawl.streams import open_binary
+from curation.crawl.table_mappings import WantedColumns
 from curation.errors import Reason
 
 ARROW_BLOCK_BYTES = 1 << 20
 """What Arrow parses at once; it runs up to 32 of these ahead."""
 
 
-def csv_chunks(path: str, wanted: Sequence[str], log: ReadLog, *, tabs: bool) -> Iterator[Chunk]:
+def csv_chunks(path: str, wanted: WantedColumns, log: ReadLog, *, tabs: bool) -> Iterator[Chunk]:
     """Rows of a CSV (`tabs`: TSV) file; the row number counts rows behind the header, blank lines not."""
     with open_binary(path) as file:
         header, first_line = _header(read_lines(file, ReadLog(path)), tabs)
-    if problem := missing_columns(wanted, header):
+    if problem := wanted.missing(header):
         log.reject(None, Reason.MISSING_COLUMN, problem)
         return
     table = _Table(header, wanted, log, tabs)
@@ -92,9 +93,9 @@ class _Feed(Iterator[str]):
 class _Table:
     """One table, read by either parser: `done` counts the rows dealt with."""
 
-    def __init__(self, header: list[str], wanted: Sequence[str], log: ReadLog, tabs: bool) -> None:
+    def __init__(self, header: list[str], wanted: WantedColumns, log: ReadLog, tabs: bool) -> None:
         self._width = len(header)
-        self._positions = {name: header.index(name) for name in wanted}
+        self._positions = {name: header.index(name) for name in wanted.names if name in header}
         self._log = log
         self._tabs = tabs
         self._done = 0
@@ -185,7 +186,8 @@ class _Table:
         return self._chunk(np.array(numbers, np.int64), cells)
 
     def _chunk(self, rows: IntArray, columns: dict[str, Cells]) -> Chunk:
-        return Chunk(rows, {name: unquoted(cells) for name, cells in columns.items()} if self._tabs else columns)
+        found: dict[str, Column] = {name: unquoted(cells) if self._tabs else cells for name, cells in columns.items()}
+        return Chunk(rows, found)
 
     def _reject(self, row: int, fields: int) -> None:
         self._log.reject(row, Reason.BAD_ROW, f"{fields} fields, but the header has {self._width}")

@@ -16,10 +16,11 @@ from fsspec.implementations.local import LocalFileSystem
 from curation.crawl.members import GZIP_MAGIC
 from curation.crawl.streams import READ_ERRORS, open_binary, truly_missing
 from curation.errors import InputError
-from curation.recipe import Input, TableInput, WatInput
+from curation.recipe import ArchiveInput, Input, TableInput
 
 SUFFIXES = {
     "wat": (".wat.gz", ".wat"),
+    "warc": (".warc.gz", ".warc"),
     "table": (
         ".parquet",
         ".csv",
@@ -47,7 +48,7 @@ class InputFile:
     input_index: int
     """Position of its entry in the recipe's inputs."""
     kind: str
-    """wat or table."""
+    """wat, warc or table."""
     path: str
     """Absolute local path, or URL."""
     size_bytes: int | None
@@ -79,10 +80,10 @@ def expand_inputs(inputs: Sequence[Input]) -> list[InputFile]:
 class _Expansion:
     """Expands the paths of one input."""
 
-    def __init__(self, index: int, entry: WatInput | TableInput) -> None:
+    def __init__(self, index: int, entry: ArchiveInput | TableInput) -> None:
         self._index = index
         self._kind = entry.kind
-        self._base = entry.base if isinstance(entry, WatInput) else None
+        self._base = entry.base if isinstance(entry, ArchiveInput) else None
 
     def files(self, location: str) -> list[InputFile]:
         try:

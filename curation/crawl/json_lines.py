@@ -3,45 +3,46 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import msgspec
 import numpy as np
 
-from curation.crawl.cells import Cells, Chunk, cells_of_values, missing_columns
+from curation.crawl.cells import Chunk, Column
 from curation.crawl.lines import Line, line_blocks, read_lines
 from curation.crawl.log import ReadLog
 from curation.crawl.pages import without_surrogates
+from curation.crawl.table_mappings import WantedColumns
 from curation.errors import Reason
 
 
-def json_chunks(file: BinaryIO, wanted: Sequence[str], log: ReadLog) -> Iterator[Chunk]:
+def json_chunks(file: BinaryIO, wanted: WantedColumns, log: ReadLog) -> Iterator[Chunk]:
     """Rows of JSON lines; the row number is the line's, blank lines counted.
 
     A key may be absent from any row. One that is absent from all of them is MISSING_COLUMN, at the end of the file;
-    if it is wanted[0], the media's URL, at the end of the first block, as nothing can be used then.
+    if the media's URL needs it, at the end of the first block, as nothing can be used then.
     """
     table = _Table(wanted, log)
     for block in line_blocks(read_lines(file, log)):
         chunk = table.chunk(block)
-        if table.keys and wanted[0] not in table.keys:
+        if table.keys and wanted.lacks_url(table.keys):
             break
         yield chunk
-    if table.keys and (problem := missing_columns(wanted, list(table.keys))):
+    if table.keys and (problem := wanted.missing(table.keys)):
         log.reject(None, Reason.MISSING_COLUMN, problem)
 
 
 class _Table:
     """Decodes lines into the wanted columns."""
 
-    def __init__(self, wanted: Sequence[str], log: ReadLog) -> None:
+    def __init__(self, wanted: WantedColumns, log: ReadLog) -> None:
         self.keys: dict[str, None] = {}
         """Of the first row, and the wanted ones that have had a value since; a dict for its order."""
-        self._wanted = wanted
+        self._wanted = wanted.names
         self._log = log
-        self._fields = [f"column_{index}" for index in range(len(wanted))]
-        names = dict(zip(self._fields, wanted, strict=True))
+        self._fields = [f"column_{index}" for index in range(len(wanted.names))]
+        names = dict(zip(self._fields, wanted.names, strict=True))
         self._row = msgspec.defstruct("Row", [(name, Any, None) for name in self._fields], rename=names, gc=False)
         self._decode = msgspec.json.Decoder(self._row).decode
 
@@ -53,12 +54,12 @@ class _Table:
             if row is not None:
                 numbers.append(number)
                 rows.append(row)
-        columns: dict[str, Cells] = {}
+        columns: dict[str, Column] = {}
         for name, key in zip(self._fields, self._wanted, strict=True):
             values = [getattr(row, name) for row in rows]
             if key not in self.keys and any(value is not None for value in values):
                 self.keys[key] = None
-            columns[key] = cells_of_values(values)
+            columns[key] = values
         return Chunk(np.array(numbers, np.int64), columns)
 
     def _parse(self, number: int, line: bytes) -> Any:

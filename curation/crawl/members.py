@@ -80,9 +80,11 @@ class GzipPieces:
 
     compressed = True
 
-    def __init__(self, window: Window, log: ReadLog) -> None:
+    def __init__(self, window: Window, log: ReadLog, *, salvage: bool = False) -> None:
+        """salvage: hand out what there is of a member that the end of the file cuts off, unchecked."""
         self._window = window
         self._log = log
+        self._salvage = salvage
         self._abandoned = False
         self._damage: tuple[int, str] | None = None  # where and what; reported when it is known where reading goes on
 
@@ -144,6 +146,8 @@ class GzipPieces:
                 if self._abandoned:
                     return
             following = member.step()
+        if self._salvage and member.cut_off and held:
+            yield Piece(b"".join(held), member.start, starts=starts)
 
     def _next_magic(self, position: int) -> int:
         """Where a member may begin; on trial, as the magic bytes also occur by chance."""
@@ -168,6 +172,7 @@ class _Member:
         self.position = start
         self.finished = False
         self.problem = ""
+        self.cut_off = False
         self._window = window
         self._inflater = isal_zlib.decompressobj(31)  # 31: gzip header and trailer, which is checked
 
@@ -176,6 +181,7 @@ class _Member:
         fed = self._window.at(self.position, FEED_BYTES)
         if not fed:
             self.problem = "member cut off by the end of the file"
+            self.cut_off = True
             return None
         try:
             data: bytes = self._inflater.decompress(fed)

@@ -29,20 +29,25 @@ class Link(msgspec.Struct, gc=False):
     alt: str | None = None
     title: str | None = None
     data_image_title: str | None = msgspec.field(default=None, name="data-image-title")
+    text: str | None = None
+    rel: str | None = None
 
 
 class Meta(msgspec.Struct, gc=False):
-    """A <meta> element."""
+    """A <meta> element; also the language of <html>, under the name HTML@/lang."""
 
     name: str | None = None
+    property: str | None = None
     content: str | None = None
 
 
 class Head(msgspec.Struct, gc=False):
-    """The <head>: <base href> and the <meta> elements."""
+    """The <head>: <base href>, <title>, the <meta> and the <link> elements."""
 
     base: str | None = msgspec.field(default=None, name="Base")
+    title: str | None = msgspec.field(default=None, name="Title")
     metas: list[Meta] = msgspec.field(default_factory=list, name="Metas")
+    links: list[Link] = msgspec.field(default_factory=list, name="Link")
 
 
 class Html(msgspec.Struct, gc=False):
@@ -158,12 +163,16 @@ class _Reshaper:
             return Response(headers)
         html = self._object(response, "HTML-Metadata")
         head = self._object(html, "Head")
-        metas = [Meta(self._text(meta, "name"), self._text(meta, "content")) for meta in self._objects(head, "Metas")]
+        metas = [
+            Meta(*(self._text(meta, key) for key in ("name", "property", "content")))
+            for meta in self._objects(head, "Metas")
+        ]
+        in_head = [self._link(link) for link in self._objects(head, "Link")]
         links = [self._link(link) for link in self._objects(html, "Links")]
-        return Response(headers, Html(Head(self._text(head, "Base"), metas), links))
+        return Response(headers, Html(Head(self._text(head, "Base"), self._text(head, "Title"), metas, in_head), links))
 
     def _link(self, link: dict[str, Any]) -> Link:
-        texts = (self._text(link, key) for key in ("url", "alt", "title", "data-image-title"))
+        texts = (self._text(link, key) for key in ("url", "alt", "title", "data-image-title", "text", "rel"))
         return Link(self._text(link, "path") or "", *texts)
 
     def _object(self, parent: dict[str, Any], key: str) -> dict[str, Any]:

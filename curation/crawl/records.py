@@ -45,16 +45,20 @@ class WarcRecord:
     """The block is not followed by the next record: its Content-Length is wrong (and has been rejected)."""
 
 
-def read_records(window: Window, name: str, log: ReadLog, max_record_bytes: int) -> Iterator[WarcRecord]:
+def read_records(
+    window: Window, name: str, log: ReadLog, max_record_bytes: int, *, salvage: bool = False
+) -> Iterator[WarcRecord]:
     """All readable records of an archive; `name` only decides how to read a file whose first bytes are damaged.
 
+    salvage: a record that is cut off is rejected, and handed out as far as it goes (half a page still says much, half
+    a JSON object nothing).
     Raises ReadFailedError where the file itself cannot be read on.
     """
     magic = window.at(0, len(_VERSION))
     compressed = magic.startswith(GZIP_MAGIC) or (name.endswith(".gz") and magic != _VERSION)
-    pieces: Pieces = GzipPieces(window, log) if compressed else PlainPieces(window)
+    pieces: Pieces = GzipPieces(window, log, salvage=salvage) if compressed else PlainPieces(window)
     refused, empty = len(log.rejections), True
-    for record in _RecordReader(pieces, log, max_record_bytes):
+    for record in _RecordReader(pieces, log, max_record_bytes, salvage):
         empty = False
         yield record
     if empty and len(log.rejections) == refused:
@@ -71,6 +75,14 @@ class _Refusal(Exception):  # noqa: N818 - a decision, not a fault of the progra
         self.resume = resume
 
 
+class _CutOff(_Refusal):
+    """The record's block is not whole: it begins at `resume`."""
+
+    def __init__(self, detail: str, resume: int, header: bytes) -> None:
+        super().__init__(Reason.TRUNCATED_RECORD, detail, resume)
+        self.header = header
+
+
 class _Incomplete(Exception):  # noqa: N818
     """At least `missing` more bytes are needed to go on."""
 
@@ -82,11 +94,12 @@ class _Incomplete(Exception):  # noqa: N818
 class _RecordReader:
     """Cuts pieces into records. Holds one piece, or one unfinished record of at most max_record_bytes."""
 
-    def __init__(self, pieces: Pieces, log: ReadLog, max_record_bytes: int) -> None:
+    def __init__(self, pieces: Pieces, log: ReadLog, max_record_bytes: int, salvage: bool) -> None:
         self._found = False
         self._pieces = pieces
         self._log = log
         self._max_bytes = max_record_bytes
+        self._salvage = salvage
         self._skippable = SKIPPED_RECORDS * max_record_bytes
         self._buffer = b""
         self._later: list[bytes] = []  # pieces after the buffer, joined when enough of them have come
@@ -102,7 +115,7 @@ class _RecordReader:
         try:
             for piece in self._pieces:
                 if piece.gap or (piece.starts and piece.data.startswith(_VERSION)):
-                    if whole:  # what is unfinished now stays so
+                    if whole or self._salvage:  # what is unfinished now stays so
                         yield from self._cut(final=True)
                     self._forget()
                 yield from self._add(piece)
@@ -110,7 +123,7 @@ class _RecordReader:
         except ReadFailedError:
             yield from self._cut(ended=True)
             raise
-        if whole or not self._pieces.compressed:
+        if whole or self._salvage or not self._pieces.compressed:
             yield from self._cut(final=True)
 
     def _add(self, piece: Piece) -> list[WarcRecord]:
@@ -159,11 +172,20 @@ class _RecordReader:
                 self._reject(at, refusal.reason, str(refusal))
                 self._searching = True
                 position = refusal.resume
+                if self._salvage and isinstance(refusal, _CutOff):
+                    record, position = self._rest(at, refusal)
+                    records.append(record)
                 continue
             if record is not None:
                 records.append(record)
         self._consume(position)
         return records
+
+    def _rest(self, at: int, cut: _CutOff) -> tuple[WarcRecord, int]:
+        """What there is of a record: as far as the next one's header, or the end; and where that is."""
+        follower = _NEXT_HEADER(self._buffer, cut.resume)
+        stop = follower.start() if follower else self._size
+        return WarcRecord(self._offset(at), cut.header, self._buffer[cut.resume : stop], True), stop
 
     def _consume(self, count: int) -> None:
         self._buffer = self._buffer[count:]
@@ -197,7 +219,7 @@ class _RecordReader:
         if stop > self._size:
             if not final:
                 raise _Incomplete(stop - self._size + _LONGEST_SEPARATOR)
-            raise _Refusal(Reason.TRUNCATED_RECORD, f"the block has {self._size - start} of its {length} bytes", start)
+            raise _CutOff(f"the block has {self._size - start} of its {length} bytes", start, header)
         after = _after_newlines(self._buffer, stop)
         follower = self._buffer[after : after + len(_VERSION)]
         unfinished = len(follower) < len(_VERSION) and _VERSION.startswith(follower)

@@ -4,7 +4,8 @@ A stage's result depends on its own section, its inputs and nothing else; `runti
 """
 
 from curation.recipe.fields import Definition, Modality, ParityVariant, Section
-from curation.recipe.inputs import Input, TableColumns, TableInput, WatInput
+from curation.recipe.filters import Filters
+from curation.recipe.inputs import ArchiveInput, Input, TableColumns, TableInput, WarcInput, WatInput
 from curation.recipe.loading import load_recipe
 from curation.recipe.sections import (
     Balance,
@@ -22,12 +23,14 @@ from curation.recipe.sections import (
 )
 
 __all__ = [
+    "ArchiveInput",
     "Balance",
     "Card",
     "Count",
     "Definition",
     "Draw",
     "Extract",
+    "Filters",
     "Input",
     "Language",
     "Match",
@@ -41,6 +44,7 @@ __all__ = [
     "TableInput",
     "Target",
     "TextRules",
+    "WarcInput",
     "WatInput",
     "load_recipe",
 ]

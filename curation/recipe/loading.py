@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from curation.errors import RecipeError
-from curation.recipe.inputs import WatInput
+from curation.recipe.inputs import ArchiveInput
 from curation.recipe.sections import Recipe
 from curation.recipe.yaml12 import parse_yaml
 
@@ -58,8 +58,8 @@ _SAID = {
     "model_type": "give a mapping of settings",
     "model_attributes_type": "give a mapping of settings",
     "string_pattern_mismatch": "is no language code such as en or gsw ('' in keep: unknown; other: a vocabulary)",
-    "union_tag_not_found": "give kind: wat or kind: table",
-    "union_tag_invalid": "give kind: wat or kind: table",
+    "union_tag_not_found": "give kind: wat, kind: warc or kind: table",
+    "union_tag_invalid": "give kind: wat, kind: warc or kind: table",
 }
 
 
@@ -91,9 +91,10 @@ def _anchored(recipe: Recipe, folder: Path) -> Recipe:
     inputs = []
     for entry in recipe.inputs:
         update: dict[str, Any] = {"paths": [anchor(path) for path in entry.paths]}
-        if isinstance(entry, WatInput) and entry.base:
+        if isinstance(entry, ArchiveInput) and entry.base:
             update["base"] = anchor(entry.base)
         inputs.append(entry.model_copy(update=update))
     vocabularies = {lang: anchor(location) for lang, location in recipe.match.vocabularies.items()}
     match = recipe.match.model_copy(update={"vocabularies": vocabularies})
-    return recipe.model_copy(update={"inputs": inputs, "match": match})
+    pairs = recipe.pairs.model_copy(update={"filters": recipe.pairs.filters.anchored(anchor)})
+    return recipe.model_copy(update={"inputs": inputs, "match": match, "pairs": pairs})

@@ -20,6 +20,7 @@ from curation.recipe.fields import (
     TextLanguage,
     VocabularyLanguage,
 )
+from curation.recipe.filters import Filters
 from curation.recipe.inputs import Input
 
 
@@ -31,7 +32,17 @@ class Extract(Section):
         description="default resolves URLs against <base> and keeps http(s) only; the others repeat MetaCLIP's "
         "released code: v1-wat, v1-warc (newlines deleted, English only), v2 (spaces and tabs removed from URLs)",
     )
+    modalities: list[Modality] = Field(
+        ["image", "video", "audio"], min_length=1, description="what is read of pages; parity variants read images"
+    )
+    image_url: Literal["largest", "src"] = Field(
+        "largest",
+        description="WARC: an image's largest candidate (srcset, <picture>, lazy loading), or its src as written; "
+        "parity variants and WAT files take src",
+    )
     max_record_bytes: PositiveInt = Field(64 << 20, description="inflated bytes above which a record is refused")
+    max_page_bytes: PositiveInt = Field(8 << 20, description="WARC: decoded bytes above which a page is refused")
+    page_seconds: float = Field(30.0, gt=0, description="WARC: wall-clock limit of a page, in seconds; then refused")
     limit_archives: PositiveInt | None = Field(None, description="take only the first so many archives, by name")
 
 
@@ -67,6 +78,7 @@ class Pairs(Section):
     media_buckets: PositiveInt = Field(32, description="units of all later per-media work; about 1 M pairs each")
     language: Language = Field(Language(), description="language identification")
     rules: TextRules = Field(TextRules(), description="which texts are no description")
+    filters: Filters = Field(Filters(), description="what is refused whatever its text says")
     placeholder_texts: PositiveInt = Field(
         1000, description="a media with more distinct texts than this is a placeholder (spacer.gif) and is rejected"
     )
@@ -81,6 +93,11 @@ class Match(Section):
     )
     fallback: str | None = Field(
         None, description="vocabulary for texts in other languages; null leaves them unmatched"
+    )
+    text_sources: dict[Modality, Annotated[list[Name], Field(min_length=1)]] | None = Field(
+        None,
+        description="modality -> text sources that count for matching, best first; texts of others stay unmatched, "
+        "modalities that are not named are left out. null: all count, in the order of curation.crawl.TEXT_SOURCES",
     )
     all_languages: bool = Field(
         False, description="match every text against the fallback vocabulary, whatever its language (variant v1-wat)"
@@ -105,8 +122,10 @@ class Draw(Section):
     """What decides a pair's fate at any threshold."""
 
     seed: Int = Field(0, ge=0, lt=2**63, description="another seed draws another set of the same size")
-    texts_per_media: Literal["all", "one"] = Field(
-        "all", description="one: pick one of a media's matched texts by hash before drawing (MetaCLIP worldwide)"
+    texts_per_media: Literal["all", "one", "best"] = Field(
+        "all",
+        description="one: pick one of a media's matched texts by hash before drawing (MetaCLIP worldwide); best: by "
+        "hash among those of its best text source (match.text_sources)",
     )
 
 

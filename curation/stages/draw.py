@@ -123,12 +123,24 @@ def _draws(batch: pa.RecordBatch, counts: Counts, settings: dict[str, Any]) -> p
     u = uniforms(batch.column("pair_id"), settings["seed"], SALTS["draw"])
     critical = critical_thresholds(offsets, entries, flat, u)
     picked = np.ones(batch.num_rows, bool)
-    if settings["texts_per_media"] == "one":
+    if settings["texts_per_media"] != "all":
         order = hashes(batch.column("pair_id"), settings["seed"], SALTS["pick"])
-        picked = pick_one(batch.column("media_id"), order, batch.column("pair_id"))
+        choice = np.ones(batch.num_rows, bool) if settings["texts_per_media"] == "one" else _best_sources(batch)
+        mask = pa.array(choice)
+        media, pairs = (batch.column(name).filter(mask) for name in ("media_id", "pair_id"))
+        picked = choice.copy()
+        picked[choice] = pick_one(media, order[choice], pairs)
     columns = [batch.column(name) for name in ("pair_id", "media_id", "modality", "vocabulary_lang")]
     critical = np.where(picked, critical, np.inf)
     return pa.RecordBatch.from_arrays([*columns, pa.array(picked), pa.array(critical)], schema=DRAWS.schema)
+
+
+def _best_sources(batch: pa.RecordBatch) -> np.ndarray[Any, Any]:
+    """Of each media, the rows with its best text source."""
+    ranks = np.asarray(batch.column("source_rank"))
+    starts = media_starts(batch.column("media_id"))
+    best = np.minimum.reduceat(ranks, starts) if len(starts) else ranks
+    return np.asarray(ranks == np.repeat(best, np.diff(starts, append=len(ranks))))
 
 
 def _tally(draws: pa.RecordBatch, histogram: Histogram) -> None:

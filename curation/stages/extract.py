@@ -8,12 +8,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from curation.crawl import InputFile, ReadLog, expand_inputs, table_batches, wat_batches
+from curation.crawl import InputFile, Reading, ReadLog, expand_inputs, table_batches, warc_batches, wat_batches
 from curation.errors import InputError, Reason
 from curation.recipe import Recipe, TableColumns
 from curation.runner.stage import Law, Planning, Task, UnitStage
 from curation.runner.units import Unit, UnitReport, UnitWriter, digest
-from curation.schemas import CANDIDATES, REJECTIONS
+from curation.schemas import CANDIDATES, REJECTIONS, SITE_RULES, Dataset
 
 
 class Extract(UnitStage):
@@ -21,7 +21,7 @@ class Extract(UnitStage):
 
     name = "extract"
     about = "read links and texts out of archives and tables"
-    outputs = (CANDIDATES, REJECTIONS)
+    outputs = (CANDIDATES, SITE_RULES, REJECTIONS)
     laws = (Law(("texts",), ("rows:candidates", "skipped:*", "rejected_texts")),)
 
     def settings(self, recipe: Recipe) -> dict[str, Any]:
@@ -53,26 +53,32 @@ class Extract(UnitStage):
         return not failed & report.rejected.keys()
 
     def process(self, unit: Unit, task: Task, writer: UnitWriter) -> None:
-        path, source = unit.inputs["path"], unit.inputs["source"]
-        log = ReadLog(path)
+        log = ReadLog(unit.inputs["path"])
         if unit.inputs["missing"]:
             log.reject(None, Reason.MISSING_FILE, "named by the recipe or a list, but not there")
-            batches: Iterator[pa.RecordBatch] = iter(())
-        elif source["kind"] == "wat":
-            batches = wat_batches(
-                path,
-                log,
-                variant=task.settings["variant"],
-                snapshot=source["snapshot"],
-                max_record_bytes=task.settings["max_record_bytes"],
-            )
         else:
-            columns = TableColumns(**{**source["columns"], "texts": dict(source["columns"]["texts"])})
-            batches = table_batches(path, columns, log, modality=source["modality"], snapshot=source["snapshot"])
-        for batch in batches:
-            writer.write(CANDIDATES, batch)
+            for dataset, batch in _batches(unit.inputs, task.settings, log):
+                writer.write(dataset, batch)
         writer.counts.update(log.counts)
         for rejection in log.rejections:
             writer.reject(
                 rejection.reason, id=rejection.id, file=rejection.file, offset=rejection.offset, detail=rejection.detail
             )
+
+
+def _batches(
+    inputs: dict[str, Any], settings: dict[str, Any], log: ReadLog
+) -> Iterator[tuple[Dataset, pa.RecordBatch]]:
+    path, source = inputs["path"], inputs["source"]
+    if source["kind"] == "table":
+        columns = TableColumns(**{**source["columns"], "texts": dict(source["columns"]["texts"])})
+        batches = table_batches(path, columns, log, modality=source["modality"], snapshot=source["snapshot"])
+    else:
+        modalities = tuple(settings["modalities"])
+        reading = Reading(**{**settings, "modalities": modalities}, snapshot=source["snapshot"])
+        if source["kind"] == "warc":
+            yield from warc_batches(path, log, reading)
+            return
+        batches = wat_batches(path, log, reading)
+    for batch in batches:
+        yield CANDIDATES, batch

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.concepts import Matcher, Vocabulary
+from curation.crawl.page import TEXT_SOURCES
 from curation.recipe import Definition, Recipe
 from curation.runner.stage import Law, Planning, Task, UnitStage
 from curation.runner.units import Unit, UnitWriter
@@ -17,6 +18,7 @@ from curation.schemas import MATCH_COUNTS, MATCHES, PAIRS
 from curation.stages.buckets import BATCH_ROWS
 from curation.storage import Store
 
+_NO_SOURCE = np.iinfo(np.int16).max
 _ENTRIES = pa.schema([pa.field("entry", pa.string(), nullable=False)])
 
 
@@ -27,7 +29,7 @@ class Match(UnitStage):
     about = "find the vocabulary's entries in every text"
     after = ("pairs",)
     outputs = (MATCHES, MATCH_COUNTS)
-    laws = (Law(("in:pairs",), ("rows:matches", "unmatched", "no_vocabulary")),)
+    laws = (Law(("in:pairs",), ("rows:matches", "unmatched", "no_vocabulary", "other_source")),)
 
     def settings(self, recipe: Recipe) -> dict[str, Any]:
         return recipe.match.model_dump(exclude={"vocabularies"})
@@ -61,13 +63,23 @@ class Match(UnitStage):
 
     def process(self, unit: Unit, task: Task, writer: UnitWriter) -> None:
         counts: dict[tuple[str, str], np.ndarray[Any, Any]] = {}
-        columns = ["pair_id", "media_id", "modality", "lang", "text"]
-        for batch in task.store.batches(unit.inputs["pairs"], columns, BATCH_ROWS):
+        columns = ["pair_id", "media_id", "modality", "lang", "text", "text_sources"]
+        for pairs in task.store.batches(unit.inputs["pairs"], columns, BATCH_ROWS):
+            ranks = source_ranks(pairs, task.settings["text_sources"])
+            batch = pairs.filter(pc.is_valid(ranks))
+            writer.counts["other_source"] += ranks.null_count
             langs = vocabulary_langs(batch.column("lang"), task)
             matched = _matched(batch, langs, task)
             hits = pc.greater(pc.fill_null(pc.list_value_length(matched), 0), 0)
             rows = pa.RecordBatch.from_arrays(
-                [batch.column("pair_id"), batch.column("media_id"), batch.column("modality"), langs, matched],
+                [
+                    batch.column("pair_id"),
+                    batch.column("media_id"),
+                    batch.column("modality"),
+                    langs,
+                    matched,
+                    ranks.drop_null(),
+                ],
                 names=MATCHES.columns,
             ).filter(hits)
             writer.counts["no_vocabulary"] += langs.null_count
@@ -76,6 +88,24 @@ class Match(UnitStage):
             writer.write(MATCHES, rows.cast(MATCHES.schema))
             add_counts(counts, rows, task)
         write_counts(counts, MATCH_COUNTS, writer)
+
+
+def source_ranks(pairs: pa.RecordBatch, wanted: dict[str, list[str]] | None) -> pa.Array:
+    """Place of each pair's best text source in its modality's list; null where none of them counts for matching.
+
+    Without lists every source counts, in the order of TEXT_SOURCES, and behind them all others (a table's) alike.
+    """
+    best = np.full(pairs.num_rows, _NO_SOURCE, np.int16)
+    modalities = pairs.column("modality")
+    for modality in pc.unique(modalities).to_pylist():
+        order = list(TEXT_SOURCES) if wanted is None else wanted.get(modality, [])
+        rows = np.flatnonzero(np.asarray(pc.equal(modalities, modality)))
+        lists = pairs.column("text_sources").take(pa.array(rows))
+        places = pc.index_in(lists.flatten(), value_set=pa.array(order, pa.string()))
+        missing = len(order) if wanted is None else _NO_SOURCE
+        of_texts = np.asarray(places.fill_null(missing)).astype(np.int16)
+        np.minimum.at(best, rows[np.asarray(pc.list_parent_indices(lists))], of_texts)
+    return pa.array(best, mask=best == _NO_SOURCE)
 
 
 def vocabulary_path(fingerprint: str) -> str:

@@ -15,15 +15,20 @@ import pyarrow.compute as pc
 
 from curation.balance import pair_ids
 from curation.errors import Reason
+from curation.filters import CandidateFilters, fingerprint, hosts
+from curation.filters.verdicts import loaded_filters, text_verdicts
 from curation.recipe import Pairs as PairsSection
 from curation.recipe import Recipe
 from curation.runner.stage import Law, Planning, ShuffleStage, Task
 from curation.runner.units import Unit, UnitWriter
-from curation.schemas import CANDIDATES, PAIRS, REJECTIONS
+from curation.schemas import CANDIDATES, PAIRS, REJECTIONS, SITE_RULES
 from curation.stages.buckets import bucket_name, bucket_numbers
-from curation.text import LanguageIdentifier, judge, redact
+from curation.stages.pair_columns import packed_tracks, site_rules, united, unpacked_tracks
+from curation.text import LanguageIdentifier, redact
 
 _PLACEHOLDER = "placeholder"
+_CONSENT = "consent:"
+_PAGE_ONLY = pa.array(["consent:noindex", "consent:none"])  # sites put these on lists of what they do offer
 _COMPACT_ROWS = 50_000  # rows of one media that are held before they are merged
 
 _ROWS = pa.schema(
@@ -40,6 +45,17 @@ _ROWS = pa.schema(
         ("modality", pa.string()),
         ("robots", pa.string()),
         ("media_url", pa.string()),
+        ("platform", pa.string()),
+        ("platform_id", pa.string()),
+        ("licence", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("duration_ms", pa.int64()),
+        ("upload_date", pa.string()),
+        ("poster_url", pa.string()),
+        ("tracks", pa.string()),
+        ("start_ms", pa.int64()),
+        ("end_ms", pa.int64()),
         ("text", pa.string()),
         ("lang", pa.string()),
         ("lang_score", pa.float32()),
@@ -75,10 +91,17 @@ class Pairs(ShuffleStage):
         return recipe.pairs.model_dump()
 
     def prepare(self, planning: Planning) -> dict[str, Any]:
-        return {"language_model": LanguageIdentifier.model_fingerprint()}
+        return {
+            "language_model": LanguageIdentifier.model_fingerprint(),
+            "filters": fingerprint(planning.recipe.pairs.filters),
+            "site_rules": planning.inputs["extract"].paths(SITE_RULES.name),
+        }
 
     def plan(self, planning: Planning, context: dict[str, Any]) -> list[Unit]:
-        identity = self.identity(planning.settings, context, planning.inputs["extract"].content(CANDIDATES.name))
+        extract = planning.inputs["extract"]
+        prints = {name: context[name] for name in ("language_model", "filters")}
+        contents = [extract.content(name) for name in (CANDIDATES.name, SITE_RULES.name)]
+        identity = self.identity(planning.settings, prints, *contents)
         buckets = planning.settings["media_buckets"]
         return [Unit(bucket_name(number), {"number": number}, identity) for number in range(buckets)]
 
@@ -92,19 +115,26 @@ class Pairs(ShuffleStage):
 
     def map(self, item: dict[str, Any], task: Task, wanted: pa.Array) -> Iterator[pa.RecordBatch]:
         settings = PairsSection.model_validate(task.settings)
+        filters = loaded_filters(settings.filters.model_dump_json(), task.context["filters"])
         for batch in task.store.batches(item["files"], CANDIDATES.columns):
             buckets = bucket_numbers(batch.column("media_id"), settings.media_buckets)
             here = pc.is_in(buckets, value_set=wanted)
-            yield from _prepare(batch.filter(here), buckets.filter(here), settings)
+            part = batch.filter(here)
+            rules = site_rules(task.store, task.context["site_rules"], settings.filters.consent, hosts(part))
+            refused = filters.page_verdicts(part, rules)
+            yield from _prepare(part, buckets.filter(here), refused, settings, filters)
 
     def reduce(self, batches: Iterator[pa.RecordBatch], task: Task, writer: UnitWriter) -> None:
         limit = task.settings["placeholder_texts"]
+        whole_media = task.settings["filters"]["consent"]["scope"] == "media"
         for table in _whole_media(batches, limit):
-            _merge(table, limit, writer)
+            _merge(_refused_media(table) if whole_media else table, limit, writer)
 
 
-def _prepare(batch: pa.RecordBatch, buckets: pa.Array, settings: PairsSection) -> Iterator[pa.RecordBatch]:
-    """Candidates of one archive as shuffle rows."""
+def _prepare(
+    batch: pa.RecordBatch, buckets: pa.Array, refused: pa.Array, settings: PairsSection, filters: CandidateFilters
+) -> Iterator[pa.RecordBatch]:
+    """Candidates of one archive as shuffle rows; `refused`: the filter that refuses each of them, or null."""
     text = redact(batch.column("text"), settings.rules)
     nothing = pa.nulls(batch.num_rows, pa.string())
     columns = {name: batch.column(name) for name in CANDIDATES.columns}
@@ -116,10 +146,11 @@ def _prepare(batch: pa.RecordBatch, buckets: pa.Array, settings: PairsSection) -
                 "page_url": pc.fill_null(batch.column("page_url"), ""),  # engines sort nulls differently
                 "pair_id": pair_ids(batch.column("media_id"), text),
                 "robots": pc.binary_join(batch.column("robots").cast(pa.list_(pa.string())), ","),
-                "text": text,
+                "tracks": packed_tracks(batch.column("tracks")),
+                "text": pc.if_else(pc.is_null(refused), text, pa.scalar(None, pa.string())),
                 "lang": nothing,
                 "lang_score": pa.nulls(batch.num_rows, pa.float32()),
-                "rule": nothing,
+                "rule": refused,
                 "occurrences": pa.array(np.ones(batch.num_rows, np.int64)),
             }
         )
@@ -128,15 +159,17 @@ def _prepare(batch: pa.RecordBatch, buckets: pa.Array, settings: PairsSection) -
     )
     rows, placeholders = _without_placeholders(_compact(table), settings.placeholder_texts)
     yield from placeholders.to_batches()
-    yield from _judged(rows, settings).to_batches()
+    is_refused = pc.is_valid(rows.column("rule"))
+    yield from rows.filter(is_refused).to_batches()
+    yield from _judged(rows.filter(pc.invert(is_refused)), settings, filters).to_batches()
 
 
-def _judged(rows: pa.Table, settings: PairsSection) -> pa.Table:
+def _judged(rows: pa.Table, settings: PairsSection, filters: CandidateFilters) -> pa.Table:
     """The rows with language, and with the rule that drops them, if one does, in place of their text."""
     unique = rows.column("text").combine_chunks().dictionary_encode()
     if isinstance(unique, pa.ChunkedArray):
         unique = unique.combine_chunks()
-    langs, scores, rules = judge(unique.dictionary, settings)
+    langs, scores, rules = text_verdicts(unique.dictionary, settings, filters)
     rule = rules.take(unique.indices)
     text = pc.if_else(pc.is_null(rule), rows.column("text"), pa.scalar(None, pa.string()))
     for name, values in (
@@ -219,6 +252,25 @@ def _whole_media(batches: Iterator[pa.RecordBatch], limit: int) -> Iterator[pa.T
         yield held
 
 
+def _refused_media(table: pa.Table) -> pa.Table:
+    """Whole media, of which one refusing page refuses all that was not refused yet, in the name of its first refusal.
+
+    Their texts travelled for nothing, but only here are all pages of a media known.
+    """
+    rules = table.column("rule")
+    wide = pc.and_not(pc.starts_with(rules, _CONSENT), pc.is_in(rules, value_set=_PAGE_ONLY))
+    refusing = np.asarray(pc.fill_null(wide, False))
+    if not refusing.any():
+        return table
+    media = _codes(table.column("media_id"))
+    where = np.flatnonzero(refusing)[::-1]
+    first = np.full(int(media.max()) + 1, -1)
+    first[media[where]] = where  # backwards: the first of a media stays
+    names = rules.take(pa.array(first[media], mask=first[media] < 0))
+    rule = pc.coalesce(rules, names)
+    return table.set_column(table.schema.get_field_index("rule"), "rule", rule)
+
+
 def _merge(table: pa.Table, limit: int, writer: UnitWriter) -> None:
     """Writes the pairs of some whole media and counts what became of every candidate."""
     occurrences = np.asarray(table.column("occurrences"))
@@ -275,30 +327,10 @@ def _pairs(rows: pa.Table) -> pa.Table:
     page_url = merged.column("page_url")
     columns = {
         **{name: merged.column(name) for name in PAIRS.columns if name in _ROWS.names},
-        "text_sources": _united(pair, len(first), rows.column("text_source")),
-        "robots": _united(pair, len(first), rows.column("robots"), split=True),
+        "text_sources": united(pair, len(first), rows.column("text_source")),
+        "robots": united(pair, len(first), rows.column("robots"), split=True),
         "page_url": pc.if_else(pc.equal(page_url, ""), pa.scalar(None, pa.string()), page_url),
+        "tracks": unpacked_tracks(merged.column("tracks")),
         "occurrences": pa.array(occurrences),
     }
     return pa.table([columns[name] for name in PAIRS.columns], names=PAIRS.columns).cast(PAIRS.schema)
-
-
-def _united(group: np.ndarray[Any, Any], groups: int, column: pa.ChunkedArray, *, split: bool = False) -> pa.Array:
-    """Sorted distinct values of each group as lists; with `split`, values are comma-separated lists themselves."""
-    if split:
-        lists = pc.split_pattern(column.combine_chunks(), ",")
-        lists = lists.combine_chunks() if isinstance(lists, pa.ChunkedArray) else lists
-        group = group[np.asarray(pc.list_parent_indices(lists))]
-        values = lists.flatten()
-    else:
-        values = column.combine_chunks()
-    encoded = values.dictionary_encode()
-    encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
-    rank = np.argsort(np.argsort(np.array(encoded.dictionary.to_pylist(), dtype=object), kind="stable"))
-    ordered = encoded.dictionary.take(pa.array(np.argsort(rank)))
-    wide = max(1, len(ordered))
-    keys = np.unique(group * wide + rank[np.asarray(encoded.indices)])
-    if len(ordered) and ordered[0].as_py() == "":  # pages without directives
-        keys = keys[keys % wide != 0]
-    offsets = np.searchsorted(keys, np.arange(groups + 1) * wide).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), ordered.take(pa.array(keys % wide)))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from curation.crawl import ReadLog, wat_batches
+from curation.crawl import Reading, ReadLog, wat_batches
 from curation.schemas import CANDIDATES
 
 
@@ -73,7 +73,7 @@ def write(path: Path, records: Sequence[bytes], *, per_record: bool = True) -> P
 def read(path: Path, **options: Any) -> tuple[list[dict[str, Any]], ReadLog]:
     """All rows, with a check of what must hold for any input: the schema and the conservation law."""
     log = ReadLog(str(path))
-    batches = list(wat_batches(str(path), log, **options))
+    batches = list(wat_batches(str(path), log, Reading(**options)))
     assert all(batch.schema.equals(CANDIDATES.schema, check_metadata=True) for batch in batches)
     for batch in batches:
         batch.validate(full=True)

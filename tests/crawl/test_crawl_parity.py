@@ -13,6 +13,8 @@ from urllib.parse import urljoin, urlsplit
 import pytest
 from crawl_archives import read, real_wats
 
+from curation.crawl.page import TEXT_SOURCES
+
 VARIANTS = ("v1-wat", "v1-warc", "v2", "default")
 WITHOUT_IMAGE_TEXTS = ("CC-MAIN-2023-06_priyanlc_sample2.warc.wat.gz",)
 
@@ -54,7 +56,9 @@ def test_every_real_wat_gives_the_pairs_of_the_reference(variant: str, real_data
     for path in real_wats(real_data):
         rows, log = read(path, variant=variant)
         assert log.rejections == []
-        assert Counter((row["media_url"], row["text"]) for row in rows) == reference(path, variant), path.name
+        images = [row for row in rows if row["text_source"] in TEXT_SOURCES[:3]]  # all there are but in the default
+        assert len(images) == len(rows) or variant == "default"
+        assert Counter((row["media_url"], row["text"]) for row in images) == reference(path, variant), path.name
         assert rows or path.name in WITHOUT_IMAGE_TEXTS
 
 
@@ -66,7 +70,7 @@ def test_real_provenance_points_at_the_records_member(real_data: Path) -> None:
             stream = gzip.GzipFile(fileobj=io.BytesIO(data[row["record_offset"] :]))
             member = stream.read(4000).decode("utf-8", "replace")
             assert member.startswith("WARC/1.0")
-            assert f"\r\nWARC-Target-URI: {row['page_url']}\r\n" in member
+            assert f"\nWARC-Target-URI: {row['page_url']}\n" in member.replace("\r", "")
 
 
 def test_snapshots_of_genuine_files_are_what_the_crawl_says(real_data: Path) -> None:

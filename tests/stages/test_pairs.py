@@ -28,14 +28,22 @@ from curation.text import LanguageIdentifier, drop_rules, redact
 IDENTIFIER = LanguageIdentifier()
 LIMIT = 3
 ALL = pa.array(range(3), pa.int32())
-SETTINGS = PairsSection.model_validate(
-    {
-        "media_buckets": 3,
-        "placeholder_texts": LIMIT,
-        "rules": {"min_chars": 3, "drop_generic": True, "drop_file_names": True, "redact_emails": True},
-        "language": {"keep": ["en", "de", ""]},
-    }
-)
+SCOPES = {
+    scope: PairsSection.model_validate(
+        {
+            "media_buckets": 3,
+            "placeholder_texts": LIMIT,
+            "rules": {"min_chars": 3, "drop_generic": True, "drop_file_names": True, "redact_emails": True},
+            "language": {"keep": ["en", "de", ""]},
+            "filters": {"consent": {"scope": scope}, "licences": ["CC"]},
+        }
+    )
+    for scope in ("media", "page")
+}
+SETTINGS = SCOPES["page"]
+CONTEXT = {"filters": "", "site_rules": []}
+FACTS = ("licence", "width", "tracks", "start_ms")
+UNKNOWN = ("platform", "platform_id", "height", "duration_ms", "upload_date", "poster_url", "end_ms")  # null here
 TEXTS = [
     "a dog runs on the beach",
     "ein Hund läuft am Strand",
@@ -53,7 +61,11 @@ candidate = st.fixed_dictionaries(
         "media_url": st.sampled_from(sorted(MEDIA)),
         "text": st.sampled_from(TEXTS),
         "text_source": st.sampled_from(["alt", "title"]),
-        "robots": st.sampled_from([[], ["noai"], ["noai", "noindex"]]),
+        "robots": st.sampled_from([[], [], ["follow"], ["follow", "index"], ["noai", "noindex"], ["noindex"]]),
+        "licence": st.sampled_from(["CC-BY-4.0", "CC0-1.0", "CC-BY-SA-3.0", None]),
+        "width": st.sampled_from([None, 640]),
+        "start_ms": st.sampled_from([None, 1500]),
+        "tracks": st.sampled_from([[], [{"url": "https://example.org/a.vtt", "kind": "subtitles", "lang": None}]]),
         "page_url": st.sampled_from([None, "https://example.org/p"]),
         "snapshot": st.sampled_from(["CC-1", "CC-2"]),
         "archive": st.sampled_from(["a", "b"]),
@@ -76,7 +88,22 @@ def _rows(drawn: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (row["snapshot"], row["archive"], row["record_offset"], row["field_order"]))
 
 
-def _expected(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], dict[str, int], set[str]]:
+def _refusals(rows: list[dict[str, Any]]) -> list[str | None]:
+    """What refuses each row for itself."""
+    own: list[str | None] = []
+    for row in rows:
+        directive = next((name for name in ("noai", "noindex") if name in row["robots"]), None)
+        own.append(f"consent:{directive}" if directive else "licence" if row["licence"] is None else None)
+    return own
+
+
+def _expected(rows: list[dict[str, Any]], scope: str) -> tuple[list[dict[str, Any]], dict[str, int], set[str]]:
+    refusals = _refusals(rows)
+    everywhere = {
+        row["media_id"]: "consent:noai"
+        for row, refusal in zip(rows, refusals, strict=True)
+        if scope == "media" and refusal == "consent:noai"
+    }
     texts = redact(pa.array([row["text"] for row in rows], pa.string()), SETTINGS.rules).to_pylist()
     langs = IDENTIFIER.identify(pa.array(texts, pa.string()))[0]
     rules = drop_rules(pa.array(texts, pa.string()), langs, SETTINGS.rules).to_pylist()
@@ -86,9 +113,13 @@ def _expected(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], dict[st
     placeholders = {media for media, said in by_media.items() if len(said) > LIMIT}
     counts: dict[str, int] = defaultdict(int)
     groups: dict[tuple[str, str], list[tuple[dict[str, Any], str]]] = defaultdict(list)
-    for row, text, lang, rule in zip(rows, texts, langs.to_pylist(), rules, strict=True):
+    for row, refusal, text, lang, rule in zip(rows, refusals, texts, langs.to_pylist(), rules, strict=True):
         if row["media_id"] in placeholders:
             counts["placeholder_texts"] += 1
+        elif refusal:
+            counts[f"filtered:{refusal}"] += 1
+        elif row["media_id"] in everywhere and not rule and lang in (SETTINGS.language.keep or []):
+            counts["filtered:consent:noai"] += 1
         elif rule or lang not in (SETTINGS.language.keep or []):
             counts[f"filtered:{rule or 'language'}"] += 1
         else:
@@ -114,6 +145,7 @@ def _expected(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], dict[st
                 "record_offset": first["record_offset"],
                 "field_order": first["field_order"],
                 "occurrences": len(members),
+                **{name: first[name] for name in FACTS},
             }
         )
     pairs.sort(key=lambda row: (row["media_bucket"], row["media_id"], row["pair_id"]))
@@ -121,10 +153,10 @@ def _expected(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], dict[st
 
 
 def _actual(
-    rows: list[dict[str, Any]], folder: Path, cuts: list[int], batch: int
+    rows: list[dict[str, Any]], folder: Path, cuts: list[int], batch: int, scope: str
 ) -> tuple[list[dict[str, Any]], dict[str, int], set[str]]:
     store = Store.at(folder)
-    task = Task(store, "v", SETTINGS.model_dump())
+    task = Task(store, "v", SCOPES[scope].model_dump(), CONTEXT)
     edges = sorted({0, len(rows), *(cut % (len(rows) + 1) for cut in cuts)})
     stage, mapped = Pairs(), []
     for number, (start, end) in enumerate(pairwise(edges)):
@@ -143,7 +175,8 @@ def _actual(
         pairs += [row for found in store.batches(report.paths(PAIRS.name)) for row in found.to_pylist()]
         placeholders |= {row["id"] for found in store.batches(report.paths("rejections")) for row in found.to_pylist()}
     for row in pairs:
-        del row["lang_score"]
+        for name in ("lang_score", *UNKNOWN):
+            del row[name]
     return pairs, {name: n for name, n in counts.items() if n}, placeholders
 
 
@@ -153,15 +186,21 @@ def _actual(
     st.lists(st.integers(0, 40), max_size=3),
     st.integers(1, 12),
     st.booleans(),
+    st.sampled_from(sorted(SCOPES)),
 )
 def test_pairs_equal_the_plain_account(
-    tmp_path_factory: pytest.TempPathFactory, drawn: list[dict[str, Any]], cuts: list[int], batch: int, held: bool
+    tmp_path_factory: pytest.TempPathFactory,
+    drawn: list[dict[str, Any]],
+    cuts: list[int],
+    batch: int,
+    held: bool,
+    scope: str,
 ) -> None:
     rows = _rows(drawn)
     with pytest.MonkeyPatch.context() as patch:
         if held:
             patch.setattr(module, "_COMPACT_ROWS", 2)  # so that a media outgrows what is held
-        assert _actual(rows, tmp_path_factory.mktemp("pairs"), cuts, batch) == _expected(rows)
+        assert _actual(rows, tmp_path_factory.mktemp("pairs"), cuts, batch, scope) == _expected(rows, scope)
 
 
 def test_a_placeholder_costs_no_more_than_its_batch(tmp_path: Path) -> None:
@@ -173,6 +212,8 @@ def test_a_placeholder_costs_no_more_than_its_batch(tmp_path: Path) -> None:
                 "text": f"a dog number {n}",
                 "text_source": "alt",
                 "robots": [],
+                "licence": "CC0-1.0",
+                "tracks": [],
                 "page_url": None,
                 "snapshot": "CC-1",
                 "archive": "a",
@@ -181,7 +222,8 @@ def test_a_placeholder_costs_no_more_than_its_batch(tmp_path: Path) -> None:
         ]
     )
     pq.write_table(pa.Table.from_pylist(rows, schema=CANDIDATES.schema), tmp_path / "0.parquet")
-    mapped = list(Pairs().map({"files": ["0.parquet"]}, Task(Store.at(tmp_path), "v", SETTINGS.model_dump()), ALL))
+    task = Task(Store.at(tmp_path), "v", SETTINGS.model_dump(), CONTEXT)
+    mapped = list(Pairs().map({"files": ["0.parquet"]}, task, ALL))
     assert sum(batch.num_rows for batch in mapped) == 1
     (tmp_path / "again").mkdir()
-    assert _actual(rows, tmp_path / "again", [], 7) == ([], {"placeholder_texts": 500}, {MEDIA[url]})
+    assert _actual(rows, tmp_path / "again", [], 7, "page") == ([], {"placeholder_texts": 500}, {MEDIA[url]})
