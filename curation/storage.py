@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import uuid4
@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 
 from curation.errors import WorkFolderError
 
+_CLIENTS = {"aiobotocore", "aiohttp", "azure", "botocore", "gcsfs", "google", "requests"}  # their own kinds of errors
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -42,7 +43,7 @@ class Store:
         if "://" not in text:
             return cls(str(Path(text).expanduser().resolve()))
         try:
-            fsspec.core.url_to_fs(text)
+            _file_system(text, os.getpid())
         except (ValueError, ImportError) as error:
             raise WorkFolderError(f"{text} is no place for a work folder: {error}") from None
         return cls(text.rstrip("/"))
@@ -51,12 +52,9 @@ class Store:
     def is_local(self) -> bool:
         return "://" not in self.root
 
-    @cached_property
+    @property
     def _fs(self) -> Any:
-        return fsspec.core.url_to_fs(self.root)[0]
-
-    def __getstate__(self) -> dict[str, str]:
-        return {"root": self.root}
+        return _file_system(self.root, os.getpid())
 
     def url(self, path: str) -> str:
         """The full name of a file, as DuckDB and users open it."""
@@ -175,6 +173,15 @@ class Store:
         self.put(path, sink.getvalue())
 
 
+@cache
+def _file_system(url: str, process: int) -> Any:
+    """fsspec's view of a URL: one for all threads, and a new one after a fork, which its event loop does not survive.
+
+    Without its memory of listings: other processes write here, and it would not see that.
+    """
+    return fsspec.core.url_to_fs(url, use_listings_cache=False)[0]
+
+
 def _sync_folder(folder: Path) -> None:
     """Makes a rename outlive a loss of power."""
     descriptor = os.open(folder, os.O_RDONLY)
@@ -186,11 +193,16 @@ def _sync_folder(folder: Path) -> None:
 
 @contextmanager
 def storage_errors(store: Store) -> Iterator[None]:
-    """Turns the operating system's errors on the work folder into one line that says what to do."""
+    """Turns errors of the operating system or of an object store's client into one line that says what to do."""
     try:
         yield
     except OSError as error:
         raise WorkFolderError(explain_os_error(error, store.root)) from error
+    except Exception as error:
+        if type(error).__module__.split(".")[0] not in _CLIENTS:
+            raise
+        told = " ".join(str(error).split())[:200]
+        raise WorkFolderError(f"an object store gave no answer: {told}; check credentials and endpoint") from error
 
 
 def explain_os_error(error: OSError, where: str) -> str:

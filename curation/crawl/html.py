@@ -29,7 +29,15 @@ _QUERY = (
     'link[rel],script[type="application/ld+json" i]'
 )
 _SHOWN = "img,amp-img,video,amp-video,audio,iframe,amp-iframe,embed,object"
-_LAZY = ("data-src", "data-original", "data-lazy-src", "data-lazy", "data-original-src", "data-actualsrc")
+_LAZY = (
+    "data-src",
+    "data-original",
+    "data-lazy-src",
+    "data-lazy",
+    "data-original-src",
+    "data-actualsrc",
+    "data-delayed-url",
+)
 _LAZY_SETS = ("data-srcset", "data-lazy-srcset", "data-original-set")
 _SPACED = frozenset(("br", "p", "div", "li", "td", "th", "tr", "h1", "h2", "h3", "h4", "h5", "h6", "dt", "dd", "hr"))
 _UNSAID = frozenset(("script", "style", "template", "noscript", "svg"))
@@ -180,9 +188,7 @@ class _Reader:
 
     def _img(self, node: LexborNode) -> None:
         attributes = node.attributes
-        url = self._image_url(node, attributes)
-        if not url:
-            return
+        url = self._image_url(node, attributes) or ""
         medium = Medium(
             "image", url, width=pixels(attributes.get("width")), height=pixels(attributes.get("height"))
         )
@@ -206,6 +212,9 @@ class _Reader:
             for url, size in candidates(srcset) if srcset else ():
                 if size > rank or not best or best[:5] == "data:":
                     best, rank = url, size
+        if not best or best[:5] == "data:":  # a script's own way: what ends like an image is one
+            data = (value for name, value in attributes.items() if name[:5] == "data-" and value)
+            best = next((value for value in data if file_modality(value) == "image"), best)
         return best
 
     def _player(self, node: LexborNode) -> None:
@@ -227,8 +236,7 @@ class _Reader:
             medium.tracks.append(Track(track.attrs.get("src") or "", kind, track.attrs.get("srclang")))
         medium.say("title", attributes.get("title"))
         self._around(medium, node)
-        if medium.url:
-            self.page.media.append(medium)
+        (self.page.media if medium.url else self.page.unplaced).append(medium)
 
     def _frame(self, node: LexborNode) -> None:
         """An <iframe>, where it shows a known player or a media file."""

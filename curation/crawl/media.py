@@ -65,11 +65,11 @@ class PageMedia:
         timed = [medium for medium, _ in placed.values() if medium.modality != "image"]
         for medium in page.unplaced:
             fitting = [other for other in timed if other.modality == medium.modality]
-            player = canonical(page_url) if not fitting else None
+            own = canonical(page_url) if not fitting else None  # the page may be the video's own
             if len(fitting) == 1:
                 fitting[0].adopt(medium)
-            elif player is not None and player.modality == medium.modality and player.url not in placed:
-                placed[player.url] = medium, player  # the page is the video's own
+            elif own is not None and own.modality == medium.modality:
+                placed[own.url] = medium, own
                 timed.append(medium)
             else:
                 self._skip(medium, "skipped:no_url")

@@ -16,16 +16,18 @@ from curation.errors import WorkFolderError
 from curation.inspect.card_sizes import sizes_at_other_thresholds
 from curation.inspect.card_tables import FACETS, CardTables, Row
 from curation.inspect.card_text import card_markdown
+from curation.inspect.card_words import filter_kind
 from curation.inspect.views import open_duckdb
 from curation.inspect.wording import changed_settings
 from curation.pipeline import STAGES
+from curation.recipe import Pairs as PairsSection
 from curation.recipe import Recipe
 from curation.runner.catalog import Catalog
 from curation.runner.stage import Manifest
 from curation.runner.units import digest
-from curation.schemas import REJECTIONS
+from curation.schemas import REJECTIONS, SITE_RULES
 
-CARD_VERSION = 1  # raised when a number changes its meaning
+CARD_VERSION = 2  # raised when a number changes its meaning
 CARD_JSON = "card.json"
 CARD_MARKDOWN = "card.md"
 
@@ -40,7 +42,7 @@ Manifests = dict[str, Manifest]
 _FUNNEL = (
     ("candidates", "extract", ("skipped:*", "rejected_texts")),
     ("pairs", "pairs", ("duplicates", "filtered:*", "placeholder_texts")),
-    ("matches", "match", ("no_vocabulary", "unmatched")),
+    ("matches", "match", ("other_source", "no_vocabulary", "unmatched")),
     ("kept_pairs", "balance", ("not_picked", "not_drawn")),
 )
 
@@ -64,6 +66,7 @@ def build_card(catalog: Catalog, recipe: Recipe) -> Row:
                 for name, manifest in manifests.items()
                 for reason, number in sorted(manifest.rejected.items())
             ],
+            "filters": _filters(manifests),
             "matching": matching,
             "thresholds": _thresholds(tables, balance),
             "balance": balanced,
@@ -180,6 +183,25 @@ def _counted(counts: Mapping[str, int], names: tuple[str, ...]) -> dict[str, int
         keys = sorted(key for key in counts if key.startswith(name[:-1])) if name.endswith("*") else [name]
         found |= {key: counts.get(key, 0) for key in keys if counts.get(key, 0)}
     return found
+
+
+def _filters(manifests: Manifests) -> Row:
+    """What the filters of `pairs` were told, and how many candidates each kept out, by what it is counted as."""
+    settings = PairsSection.model_validate(manifests["pairs"].settings).filters
+    refused = {
+        name.removeprefix("filtered:"): lost
+        for name, lost in _counted(manifests["pairs"].counts, ("filtered:*",)).items()
+        if filter_kind(name) != "text rules"
+    }
+    return {
+        "consent": settings.consent.model_dump(),
+        "site_rules": manifests["extract"].rows(SITE_RULES.name),
+        "licences": settings.licences,
+        "domains": settings.domains.model_dump(),
+        "refusals": settings.refusals,
+        "classifiers": [classifier.name for classifier in settings.classifiers],
+        "refused": refused,
+    }
 
 
 def _matching(tables: CardTables, manifests: Manifests) -> Row:

@@ -29,9 +29,10 @@ from curation.schemas import (
 
 Row = dict[str, Any]
 CHUNK_ROWS = 1_000_000  # pairs joined at a time; measured: 0.6 GB for the whole process on 2 threads
-TOP_VALUES = 20  # page hosts and snapshots listed
-FACETS = ("lang", "modality", "text_source", "page_host", "snapshot")
-_LONG_FACETS = ("page_host", "snapshot")
+TOP_VALUES = 20  # values listed of facets that have many
+FACETS = ("modality", "text_source", "lang", "page_lang", "platform", "licence", "page_host", "snapshot")
+_LONG_FACETS = ("page_lang", "platform", "licence", "page_host", "snapshot")
+_UNKNOWN = {"lang": ("candidates",), "page_lang": ("pairs", "matched", "kept")}  # what rows of a step do not carry
 _ALL = 2**31
 _STEPS = ("candidates", "pairs", "matched", "kept")
 
@@ -85,8 +86,8 @@ class CardTables:
     def _make_tallies(self) -> None:
         """tallies: rows per value of every facet; sizes: rows and distinct media per dataset, modality and language."""
         self._db.execute(
-            "CREATE TEMP TABLE tallies (facet VARCHAR, value VARCHAR, text_sources VARCHAR[], candidates BIGINT, "
-            "pairs BIGINT, matched BIGINT, kept BIGINT)"
+            "CREATE TEMP TABLE tallies (facet VARCHAR, value VARCHAR, modality VARCHAR, text_sources VARCHAR[], "
+            "candidates BIGINT, pairs BIGINT, matched BIGINT, kept BIGINT)"
         )
         self._db.execute(
             "CREATE TEMP TABLE sizes (dataset VARCHAR, level INTEGER, modality VARCHAR, lang VARCHAR, "
@@ -122,28 +123,36 @@ class CardTables:
             yield chunk
 
     def _tally_candidates(self) -> None:
+        columns = ["modality", "snapshot", "page_url", "page_lang", "platform", "licence", "text_source"]
         self._db.execute(f"""
             INSERT INTO tallies
-            SELECT {_facet_of("modality", "snapshot", "page_host", "text_source")}, NULL, count(*), 0, 0, 0
-            FROM (SELECT modality, snapshot, {_AUTHORITY} AS page_host, text_source
-                  FROM ({self._select(CANDIDATES, ["modality", "snapshot", "page_url", "text_source"])}))
-            GROUP BY GROUPING SETS ((modality), (snapshot), (page_host), (text_source))""")
+            SELECT {_facet_of("snapshot", "page_host", "page_lang", "platform", "licence", sources="text_source")},
+                   CASE WHEN grouping(modality) = 0 THEN modality END,
+                   CASE WHEN grouping(text_source) = 0 THEN [text_source] END, count(*), 0, 0, 0
+            FROM (SELECT modality, snapshot, {_AUTHORITY} AS page_host, text_source, platform, licence,
+                         lower(page_lang) AS page_lang
+                  FROM ({self._select(CANDIDATES, columns)}))
+            GROUP BY GROUPING SETS (
+                (modality), (snapshot), (page_host), (page_lang), (platform), (licence), (modality, text_source))""")
 
     def _tally_pairs(self, units: list[str]) -> None:
-        columns = ["pair_id", "modality", "lang", "snapshot", "page_url", "text_sources"]
+        columns = ["pair_id", "modality", "lang", "snapshot", "page_url", "platform", "licence", "text_sources"]
         self._db.execute(f"""
             INSERT INTO tallies
             WITH p AS ({self._select(PAIRS, columns, units)}),
             m AS ({self._select(MATCHES, ["pair_id"], units)}),
             k AS ({self._select(KEPT_PAIRS, ["pair_id"], units)}),
             joined AS (
-                SELECT p.modality, p.lang, p.snapshot, {_AUTHORITY} AS page_host, p.text_sources,
-                       m.pair_id IS NOT NULL AS matched, k.pair_id IS NOT NULL AS kept
+                SELECT p.modality, p.lang, p.snapshot, {_AUTHORITY} AS page_host, p.platform, p.licence,
+                       p.text_sources, m.pair_id IS NOT NULL AS matched, k.pair_id IS NOT NULL AS kept
                 FROM p LEFT JOIN m ON m.pair_id = p.pair_id LEFT JOIN k ON k.pair_id = p.pair_id)
-            SELECT {_facet_of("modality", "lang", "snapshot", "page_host", other="text_source")}, text_sources, 0,
-                   count(*), count(*) FILTER (matched), count(*) FILTER (kept)
+            SELECT {_facet_of("lang", "snapshot", "page_host", "platform", "licence", sources="text_sources")},
+                   CASE WHEN grouping(modality) = 0 THEN modality END,
+                   CASE WHEN grouping(text_sources) = 0 THEN text_sources END,
+                   0, count(*), count(*) FILTER (matched), count(*) FILTER (kept)
             FROM joined
-            GROUP BY GROUPING SETS ((modality), (lang), (snapshot), (page_host), (text_sources))""")
+            GROUP BY GROUPING SETS (
+                (modality), (lang), (snapshot), (page_host), (platform), (licence), (modality, text_sources))""")
 
     def rows(self, sql: str, *parameters: Any) -> list[Row]:
         """The result of a SELECT that gives few rows."""
@@ -154,39 +163,43 @@ class CardTables:
     def breakdown(self, facet: str) -> Row:
         """Values of a facet with their counts, the most frequent first; long facets end in a sum of the others.
 
-        A pair counts for every field that said it, so text sources do not add up to the pairs.
+        A pair counts for every field that said it, so text sources (whose rows have their modality) do not add up.
         """
         limit = TOP_VALUES if facet in _LONG_FACETS else _ALL
-        value = _HOST if facet == "page_host" else "value"
+        value = {"page_host": _HOST, "modality": "modality"}.get(facet, "value")
         rows = self.rows(
             f"""
             WITH flat AS (
-                SELECT {value} AS value, candidates, pairs, matched, kept
+                SELECT {value} AS value, '' AS of_modality, candidates, pairs, matched, kept
                 FROM tallies WHERE facet = $1 AND text_sources IS NULL
                 UNION ALL
-                SELECT unnest(text_sources), candidates, pairs, matched, kept
+                SELECT unnest(text_sources), modality, candidates, pairs, matched, kept
                 FROM tallies WHERE facet = $1 AND text_sources IS NOT NULL),
             summed AS (
-                SELECT value, sum(candidates)::BIGINT AS candidates, sum(pairs)::BIGINT AS pairs,
+                SELECT value, of_modality, sum(candidates)::BIGINT AS candidates, sum(pairs)::BIGINT AS pairs,
                        sum(matched)::BIGINT AS matched, sum(kept)::BIGINT AS kept
-                FROM flat GROUP BY value),
+                FROM flat GROUP BY value, of_modality),
             ranked AS (
-                SELECT *, row_number() OVER (ORDER BY pairs DESC, candidates DESC, value NULLS LAST) AS place
+                SELECT *, row_number() OVER (
+                    ORDER BY of_modality, pairs DESC, candidates DESC, value NULLS LAST) AS place
                 FROM summed)
-            SELECT least(place, $2 + 1) AS place, CASE WHEN place <= $2 THEN value END AS value, count(*) AS merged,
+            SELECT least(place, $2 + 1) AS place, CASE WHEN place <= $2 THEN value END AS value,
+                   CASE WHEN place <= $2 THEN of_modality END AS of_modality, count(*) AS merged,
                    sum(candidates)::BIGINT AS candidates, sum(pairs)::BIGINT AS pairs,
                    sum(matched)::BIGINT AS matched, sum(kept)::BIGINT AS kept
-            FROM ranked GROUP BY 1, 2 ORDER BY 1""",
+            FROM ranked GROUP BY 1, 2, 3 ORDER BY 1""",
             facet,
             limit,
         )
         listed = [{name: row[name] for name in ("value", *_STEPS)} for row in rows if row["place"] <= limit]
+        if facet == "text_source":
+            listed = [{"modality": row["of_modality"], **found} for row, found in zip(rows, listed, strict=True)]
         others = [
             {"values": row["merged"], **{name: row[name] for name in _STEPS}} for row in rows if row["place"] > limit
         ]
+        unknown = _UNKNOWN.get(facet, ())
         for row in (*listed, *others):
-            if facet == "lang":
-                row["candidates"] = None  # a candidate has no language yet
+            row.update(dict.fromkeys(unknown))
         return {"values": listed, "others": others[0] if others else None}
 
     def size(self, dataset: str, modality: str | None = None, lang: str | None = None) -> tuple[int, int]:
@@ -271,8 +284,12 @@ class CardTables:
         return np.asarray(columns["bin"]), np.asarray(columns["pairs"]), np.asarray(columns["media"])
 
 
-def _facet_of(*columns: str, other: str = "") -> str:
-    """Two expressions, facet and value, for a row of GROUPING SETS in which each column stands alone."""
+def _facet_of(*columns: str, sources: str) -> str:
+    """Two expressions, facet and value, for a row of GROUPING SETS in which each column stands alone.
+
+    The sets (modality, sources) and (modality) are facets text_source and modality; their values are in own columns.
+    """
     names = " ".join(f"WHEN grouping({column}) = 0 THEN '{column}'" for column in columns)
     values = " ".join(f"WHEN grouping({column}) = 0 THEN {column}" for column in columns)
-    return f"CASE {names} ELSE '{other}' END, CASE {values} END"
+    return (f"CASE {names} WHEN grouping({sources}) = 0 THEN 'text_source' ELSE 'modality' END, "
+            f"CASE {values} END")

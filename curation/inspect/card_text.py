@@ -9,9 +9,10 @@ from curation.inspect.card_words import (
     Row,
     count,
     escaped,
+    losses,
     name_of,
+    parts_words,
     ratio,
-    reason_words,
     share,
     target_words,
     threshold_words,
@@ -20,8 +21,11 @@ from curation.inspect.wording import duration, number, size
 
 LISTED = 30  # languages in a table; card.json has all
 _FACET_TITLES = {
-    "lang": "language of the text",
     "modality": "modality",
+    "lang": "language of the text",
+    "page_lang": "language the page declares",
+    "platform": "platform",
+    "licence": "licence",
     "text_source": "text source",
     "page_host": "page host",
     "snapshot": "snapshot",
@@ -29,9 +33,17 @@ _FACET_TITLES = {
 _FACET_REMARKS = {
     "lang": "As identified by fastText lid.176, pair by pair; candidates have no language yet.",
     "text_source": "A pair that several fields said counts for each of them.",
+    "page_lang": "As its html element says; only candidates know it.",
+    "licence": "As the page names it, for all of it or for this media.",
     "page_host": "A pair found on several pages counts for the first of them.",
 }
-_EMPTY_VALUES = {"lang": "(unknown)", "page_host": "(no page)"}
+_EMPTY_VALUES = {
+    "lang": "(unknown)",
+    "page_lang": "(not said)",
+    "platform": "(a file)",
+    "licence": "(none known)",
+    "page_host": "(no page)",
+}
 
 
 def card_markdown(card: Row) -> str:
@@ -39,6 +51,7 @@ def card_markdown(card: Row) -> str:
     sections = (
         _head,
         _funnel,
+        _filters,
         _rejections,
         _matching,
         _thresholds,
@@ -89,8 +102,8 @@ def _funnel(card: Row) -> list[str]:
     for step in card["funnel"]:
         rows.append([step["step"], count(step["rows"]), count(step["media"]), share(ratio(step["rows"], before)), ""])
         rows += [
-            ["", "", "", share(ratio(lost, before)), f"−{count(lost)} {escaped(reason_words(name))}"]
-            for name, lost in step["left_out"].items()
+            ["", "", "", share(ratio(lost, before)), f"−{count(lost)} {escaped(words)}"]
+            for lost, words in losses(step["left_out"])
         ]
         before = step["rows"]
     kinds = " and ".join(
@@ -102,6 +115,50 @@ def _funnel(card: Row) -> list[str]:
         "each step and what was left out before it add up to the step before.",
         _table(["<step", "rows", "media", "share", "<left out"], rows),
     ]
+
+
+def _filters(card: Row) -> list[str]:
+    """What the recipe's filters were told and refused, one line each; those that it does not use together."""
+    filters = card["filters"]
+    consent, domains = filters["consent"], filters["domains"]
+    agents = " and ".join(map(escaped, consent["agents"]))
+    signals = ", ".join(map(escaped, consent["refuse"]))
+    used = {
+        "consent": f"honoured: {signals or 'no directive of a page'}" + _site_rules(filters, agents),
+        "licence": f"only {', '.join(map(escaped, filters['licences']))}" if filters["licences"] else "",
+        "domain": _domains(domains),
+        "refused": f"lists of {', '.join(map(escaped, filters['refusals']))}" if filters["refusals"] else "",
+        "classifier": ", ".join(map(escaped, filters["classifiers"])),
+    }
+    titles = {"consent": "Consent", "licence": "Licences", "domain": "Domains", "refused": "Lists of refusals",
+              "classifier": "Text classifiers"}
+    lines = []
+    for kind, words in used.items():
+        parts = {name: lost for name, lost in filters["refused"].items() if name.split(":")[0] == kind}
+        if words or parts:
+            refused = f"{count(sum(parts.values()))} candidates refused{escaped(parts_words(parts))}"
+            lines.append(f"- {titles[kind]}: {refused} ({words}).")
+    unused = [titles[kind].lower() for kind, words in used.items() if not words]
+    if unused:
+        lines.append(f"- Not used: {', '.join(unused)}.")
+    return ["## Filters before any download", "\n".join(lines)]
+
+
+def _site_rules(filters: Row, agents: str) -> str:
+    scope = {"media": "one refusing page keeps a media out wherever it is shown, but noindex and none concern only "
+             "their page", "page": "each page speaks for itself"}[filters["consent"]["scope"]]
+    if not filters["consent"]["site_rules"]:
+        return f"; not robots.txt and ai.txt; {scope}"
+    rules = filters["site_rules"]
+    held = f"of which the archives hold {count(rules)} rules" if rules else "of which the archives hold none"
+    return f", and robots.txt and ai.txt for {agents}, {held}; {scope}"
+
+
+def _domains(domains: Row) -> str:
+    """How many domains or lists of them are named: they can be many."""
+    parts = [f"{len(domains[name])} {words}" for name, words in (("allow", "allowed"), ("deny", "denied"))
+             if domains[name]]
+    return " and ".join(parts) + " in the recipe" if parts else ""
 
 
 def _rejections(card: Row) -> list[str]:
@@ -142,6 +199,8 @@ def _thresholds(card: Row) -> list[str]:
     thresholds = card["thresholds"]
     lines = [f"- {row['modality']}: {threshold_words(card, row['modality'])}." for row in thresholds["modalities"]]
     lines += [f"- Target: {target_words(target)}." for target in thresholds["targets"]]
+    if len(thresholds["modalities"]) > 1 and not thresholds["pool_modalities"]:
+        lines.append("- Each modality is balanced by its own counts: texts of images thin no video.")
     if thresholds["pool_modalities"]:
         lines.append("- Counts of all modalities are pooled: an entry's texts in one thin it in all.")
     return ["## Thresholds", "\n".join(lines)] if lines else ["## Thresholds", "None: nothing matched."]
@@ -249,21 +308,41 @@ def _breakdowns(card: Row) -> list[str]:
     parts = []
     for facet, found in card["breakdowns"].items():
         values = found["values"]
-        shown, more = _listed(values, lambda row: row["pairs"])
+        if all(row["value"] is None for row in values) and facet in ("page_lang", "platform", "licence"):
+            parts.append(f"No {_FACET_TITLES[facet]} is known of any candidate.")
+            continue
+        shown, more = _listed(values, lambda row: row["pairs"] or row["candidates"])
         shown_as = name_of if facet == "page_host" else escaped
-        rows = [[shown_as(row["value"]) or _EMPTY_VALUES.get(facet, "(none)"), *_steps_of(row)] for row in shown]
+        rows = [
+            [*_of_modality(row), shown_as(row["value"]) or _EMPTY_VALUES.get(facet, "(none)"), *_steps_of(row)]
+            for row in shown
+        ]
         if found["others"]:
             rows.append([f"{found['others']['values']:,} others", *_steps_of(found["others"])])
+        titles = [f"<{_FACET_TITLES[facet]}", "candidates", "pairs", "matched", "share", "kept", "share of matched"]
+        if facet == "page_lang":
+            titles, rows = titles[:2], [row[:2] for row in rows]
         parts += [
-            f"## By {_FACET_TITLES[facet]}",
-            *([_FACET_REMARKS[facet]] if facet in _FACET_REMARKS else []),
-            _table(
-                [f"<{_FACET_TITLES[facet]}", "candidates", "pairs", "matched", "share", "kept", "share of matched"],
-                rows,
-            ),
+            f"## By {'modality and ' * (facet == 'text_source')}{_FACET_TITLES[facet]}",
+            *([_FACET_REMARKS[facet] + _known(facet, found)] if facet in _FACET_REMARKS else []),
+            _table(["<modality", *titles] if facet == "text_source" else titles, rows),
             *more,
         ]
     return parts
+
+
+def _known(facet: str, found: Row) -> str:
+    """Of how many candidates the licence is known."""
+    if facet != "licence":
+        return ""
+    rows = [*found["values"], *([found["others"]] if found["others"] else [])]
+    total = sum(row["candidates"] for row in rows)
+    unknown = sum(row["candidates"] for row in found["values"] if row["value"] is None)
+    return f" {share(ratio(total - unknown, total))} of the candidates have one."
+
+
+def _of_modality(row: Row) -> list[str]:
+    return [row["modality"]] if "modality" in row else []
 
 
 def _steps_of(row: Row) -> list[str]:

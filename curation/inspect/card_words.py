@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from typing import Any
 
 from curation.inspect.wording import number
@@ -26,9 +27,18 @@ LEFT_OUT = {
     "skipped:empty_text": "empty texts",
     "skipped:bad_url": "URLs that cannot be resolved",
     "skipped:not_http": "URLs that are not http(s)",
-    "filtered:language": "languages the recipe does not keep",
+    "other_source": "none of their text sources counts for matching",
 }
 """What a count of the funnel means, in words."""
+
+_FILTERS = {
+    "refused": "lists of refusals",
+    "consent": "consent",
+    "licence": "licence",
+    "domain": "domains",
+    "classifier": "classifiers",
+}
+_TEXT_RULES = "text rules"
 
 
 def plain(text: str | None) -> str:
@@ -98,8 +108,35 @@ def target_words(target: Row) -> str:
     return f"{kept}; nearest reachable sizes: {' and '.join(map(count, reachable))}"
 
 
+def filter_kind(name: str) -> str | None:
+    """Which filters a count filtered:KIND or filtered:KIND:NAME belongs to; None for another count."""
+    if not name.startswith("filtered:"):
+        return None
+    return _FILTERS.get(name.split(":")[1], _TEXT_RULES)
+
+
+def losses(left_out: Mapping[str, int]) -> list[tuple[int, str]]:
+    """(number, what in words) of what a step left out: filters of one kind together, the parts named behind it."""
+    kinds: dict[str, dict[str, int]] = {}
+    for name, lost in left_out.items():
+        kinds.setdefault(filter_kind(name) or name, {})[name] = lost
+    order = [*_FILTERS.values(), _TEXT_RULES]
+    found = []
+    for kind in sorted(kinds, key=lambda kind: order.index(kind) if kind in order else -1):
+        words = f"filtered by {kind}{parts_words(kinds[kind])}" if kind in order else reason_words(kind)
+        found.append((sum(kinds[kind].values()), words))
+    return found
+
+
+def parts_words(parts: Mapping[str, int]) -> str:
+    """": noai 300, robots.txt 20", the largest first; "" for a filter that counts as a whole."""
+    named = {name.removeprefix("filtered:"): lost for name, lost in parts.items()}
+    named = {name.split(":", 1)[-1] if filter_kind(f"filtered:{name}") != _TEXT_RULES else name: lost
+             for name, lost in named.items() if name not in ("licence", "domain")}
+    told = ", ".join(f"{name} {count(lost)}" for name, lost in sorted(named.items(), key=lambda item: (-item[1], item)))
+    return f": {told}" if told else ""
+
+
 def reason_words(name: str) -> str:
     """A count of the funnel in words, with its name."""
-    if name in LEFT_OUT:
-        return f"{LEFT_OUT[name]} ({name})"
-    return f"by the rule {name.removeprefix('filtered:')}" if name.startswith("filtered:") else name
+    return f"{LEFT_OUT[name]} ({name})" if name in LEFT_OUT else name

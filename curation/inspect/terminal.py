@@ -11,12 +11,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from curation.inspect.card_words import Row, count, plain, ratio, share, target_words, threshold_words
+from curation.inspect.card_words import Row, count, losses, plain, ratio, share, target_words, threshold_words
 from curation.inspect.wording import size
 
 _WIDEST = 120
 _ENTRIES = 10
 _LANGUAGES = 10
+_SEATS = 3  # languages of every modality that are shown, whatever the others have
 _NAME_CELLS = 24
 
 
@@ -65,6 +66,7 @@ def print_heart(card: Row, console: Console) -> None:
     """Prints the card's heart; as wide as the console, at most 120 columns; without colour and on ASCII, too."""
     _title(card, console)
     _funnel(card, console)
+    _modalities(card, console)
     _head_and_tail(card, console)
     _top_entries(card, console)
     _places(card, console)
@@ -127,10 +129,10 @@ def _funnel(card: Row, console: Console) -> None:
         rows.append([f"  {step['step']}", count(step["rows"]), bar, of, media])
         before = step["rows"]
     _grid(console, "lrbrr", rows)
-    losses = {reason: lost for step in card["funnel"] for reason, lost in step["left_out"].items()}
-    if losses:
-        told = ", ".join(
-            f"{count(lost)} {reason}" for reason, lost in sorted(losses.items(), key=lambda item: -item[1])
+    left_out = {reason: lost for step in card["funnel"] for reason, lost in step["left_out"].items()}
+    if left_out:
+        told = "; ".join(
+            f"{count(lost)} {words}" for lost, words in sorted(losses(left_out), key=lambda loss: -loss[0])
         )
         _wrapped(console, f"left out: {told}")
     rejected = sum(row["rejected"] for row in card["rejections"])
@@ -138,8 +140,23 @@ def _funnel(card: Row, console: Console) -> None:
         _wrapped(console, f"rejected: {count(rejected)} (dataset rejections)")
 
 
+def _modalities(card: Row, console: Console) -> None:
+    """Where a run has several: how much of each there was, and was kept."""
+    rows = card["breakdowns"]["modality"]["values"]
+    if len(rows) < 2:
+        return
+    _heading(console, "Pairs by modality, each balanced by its own counts" if not card["thresholds"]["pool_modalities"]
+             else "Pairs by modality", (_KEPT, "kept"), (_GONE, "not matched or thinned out"))
+    most = max(row["pairs"] for row in rows)
+    _grid(console, "lrblr", [
+        [f"  {row['value']}", count(row["pairs"]),
+         _Bar([(row["kept"], _KEPT), (row["pairs"] - row["kept"], _GONE)], most), "->", count(row["kept"])]
+        for row in rows
+    ])
+
+
 def _head_and_tail(card: Row, console: Console) -> None:
-    rows = sorted(card["balance"], key=lambda row: -row["matches_before"])
+    rows = _by_modality_too(sorted(card["balance"], key=lambda row: -row["matches_before"]))
     if not rows:
         return
     _heading(console, "Matches of head and tail", (_HEAD, "entries above t"), (_AT_T, "at t"), (_TAIL, "below t"))
@@ -159,6 +176,18 @@ def _head_and_tail(card: Row, console: Console) -> None:
         _wrapped(console, f"thresholds, {modality['modality']}: {words}")
     for target in card["thresholds"]["targets"]:
         _wrapped(console, f"target: {target_words(target)}")
+
+
+def _by_modality_too(rows: list[Row]) -> list[Row]:
+    """The rows, with the first of every modality in front, so that no modality is cut off behind another."""
+    places: dict[str, int] = {}
+    seats = []
+    for row in rows:
+        place = places[row["modality"]] = places.get(row["modality"], 0) + 1
+        seats.append((place > _SEATS, len(seats)))
+    first = sorted(seats)[:_LANGUAGES]
+    chosen = sorted(seat for _, seat in first)
+    return [rows[seat] for seat in chosen] + [row for seat, row in enumerate(rows) if seat not in chosen]
 
 
 def _split(row: Row, when: str, most: int) -> _Bar:

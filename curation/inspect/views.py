@@ -27,6 +27,7 @@ MAX_THREADS = 8
 
 _SQL_TYPES = {
     pa.string(): "VARCHAR",
+    pa.int16(): "SMALLINT",
     pa.int32(): "INTEGER",
     pa.int64(): "BIGINT",
     pa.float32(): "FLOAT",
@@ -124,7 +125,12 @@ def select(of: Dataset, files: Sequence[str], columns: Sequence[str] | None = No
 
 
 def _sql_type(kind: pa.DataType) -> str:
-    return f"{_sql_type(kind.value_type)}[]" if pa.types.is_list(kind) else _SQL_TYPES[kind]
+    if pa.types.is_list(kind):
+        return f"{_sql_type(kind.value_type)}[]"
+    if pa.types.is_struct(kind):
+        fields = (f'"{field.name}" {_sql_type(field.type)}' for field in kind)
+        return f"STRUCT({', '.join(fields)})"
+    return _SQL_TYPES[kind]
 
 
 def _literal(path: str) -> str:

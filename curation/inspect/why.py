@@ -1,6 +1,6 @@
 """Why a media or a pair is in the selection, or is not: its whole way through the stages, from what they published.
 
-What a text rule dropped is not stored by any stage; it is recomputed here from the candidates and the rules' settings.
+What a rule or filter dropped is not stored by any stage; `left_out` decides it anew from the candidates.
 All of a media's rows after `candidates` lie in one bucket, so only that bucket's files are read; candidates lie by
 archive, so their media_id column is searched as a whole.
 """
@@ -8,7 +8,8 @@ archive, so their media_id column is searched as a whole.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -16,113 +17,23 @@ import pyarrow.compute as pc
 
 from curation.balance import SALTS, entry_probabilities, keep_probability, pair_ids, uniforms
 from curation.concepts import prepare
-from curation.errors import CurationError, Reason, WorkFolderError
+from curation.errors import CurationError, WorkFolderError
+from curation.inspect.left_out import COLUMNS, Judge, LeftOut
 from curation.inspect.query import Query, open_query
-from curation.inspect.wording import apart, number
+from curation.inspect.story import MatchedEntry, MediaFacts, MediaStory, Occurrence, PairStory, Refusal
+from curation.inspect.wording import apart, listed, number
 from curation.recipe import Pairs as PairsSection
 from curation.runner.catalog import Catalog
 from curation.runner.stage import Manifest
 from curation.schemas import CANDIDATES, DRAWS, ENTRY_COUNTS, KEPT_PAIRS, MATCHES, PAIRS, REJECTIONS
-from curation.text import judge, redact
+from curation.stages.match import source_ranks
+from curation.text import redact
 
 OCCURRENCES = 20  # candidates that are listed; all are counted
 PAIRS_TOLD = 50  # pairs of one media that are told; all are counted
-_TEXTS = 2000  # distinct texts of one media that are judged anew: above any sensible pairs.placeholder_texts
+_JUDGED = 100_000  # candidates of one media that are judged anew
 _STAGES = ("extract", "pairs", "match", "count", "draw", "balance")
 _PLACE = "snapshot, archive, record_offset, field_order"
-
-
-@dataclass(frozen=True)
-class Occurrence:
-    """One candidate: where a text was said about the media. `record_offset` in bytes (rows in a table)."""
-
-    text: str
-    text_source: str
-    page_url: str | None
-    robots: list[str]
-    snapshot: str
-    archive: str
-    record_offset: int
-    field_order: int
-
-
-@dataclass(frozen=True)
-class MatchedEntry:
-    """An entry in the text: texts in the pool that hold it, and p_e at the threshold (None before balance has run)."""
-
-    entry_id: int
-    entry: str
-    texts: int
-    probability: float | None
-
-
-@dataclass(frozen=True)
-class PairStory:
-    """One pair from its text to its fate. What a stage that has not run would say is None.
-
-    `prepared` is the text as entries are searched in it; `u` the draw in [0, 1) that is held against keep_probability.
-    """
-
-    pair_id: str
-    text: str
-    text_sources: list[str]
-    lang: str
-    lang_score: float
-    occurrences: int
-    vocabulary_lang: str | None
-    vocabulary: str
-    prepared: str
-    entries: list[MatchedEntry]
-    u: float | None
-    picked: bool | None
-    keep_probability: float | None
-    critical_threshold: float | None
-    threshold: float | None
-    kept: bool | None
-    verdict: str
-
-
-@dataclass(frozen=True)
-class FilteredText:
-    """A text that a rule of `pairs` drops: recomputed. `text` is as found, before redaction."""
-
-    text: str
-    lang: str
-    rule: str
-    occurrences: int
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """What a stage put among its rejections about this media, and how often; `reason` is a code of errors.Reason."""
-
-    stage: str
-    reason: str
-    detail: str | None
-    times: int
-
-
-@dataclass(frozen=True)
-class MediaStory:
-    """What is known about a media. `occurrences` are the first of its `candidates`, `pairs` of its `pairs_in_all`."""
-
-    media_id: str
-    media_url: str
-    modality: str
-    media_bucket: int | None
-    candidates: int
-    archives: int
-    occurrences: list[Occurrence]
-    pairs_in_all: int = 0
-    pairs: list[PairStory] = field(default_factory=list)
-    filtered: list[FilteredText] = field(default_factory=list)
-    refused: list[Refusal] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def is_placeholder(self) -> bool:
-        """Whether it was refused as a whole, for too many distinct texts."""
-        return any(refusal.reason == Reason.PLACEHOLDER for refusal in self.refused)
 
 
 def why(catalog: Catalog, id: str, *, occurrences: int = OCCURRENCES, pairs: int = PAIRS_TOLD) -> MediaStory:
@@ -144,12 +55,12 @@ def why(catalog: Catalog, id: str, *, occurrences: int = OCCURRENCES, pairs: int
             return story
         bucket = _Bucket(pool, query, media_id)
         wanted_rows = [row for row in bucket.rows if pair_id in (None, row["pair_id"])][:pairs]
-        told = [_told(pool, bucket, row) for row in wanted_rows]
-        whole = pair_id is None and not story.is_placeholder
         known = {row["pair_id"] for row in bucket.rows}
-        filtered, unsure = _filtered(pool, query, known) if whole else ([], [])
+        left_out = LeftOut([], {}, []) if story.is_placeholder else _left_out(pool, query, known)
+        told = [replace(_told(pool, bucket, row), refused=dict(left_out.of_pairs.get(row["pair_id"], Counter())))
+                for row in wanted_rows]
     return replace(story, media_bucket=pool.bucket(media_id), pairs_in_all=len(bucket.rows), pairs=told,
-                   filtered=filtered, notes=[*story.notes, *unsure])
+                   filtered=left_out.texts if pair_id is None else [], notes=[*story.notes, *left_out.notes])
 
 
 _LOOKS = ("a media_id has 24 hex digits and a pair_id 32, both in lower case, as in the columns of those names "
@@ -239,21 +150,31 @@ def _found(pool: _Pool, query: Query, media_id: str, pair_id: str | None, limit:
     if not total["candidates"] and not refused:
         raise CurationError(f"media {media_id} is not in the pool of {pool.root}: {_LOOKS}")
     first = query.rows(f"SELECT media_url, modality FROM candidates ORDER BY {_PLACE} LIMIT 1")
-    listed = _listed(pool, query, pair_id, limit)
+    places = _places(pool, query, pair_id, limit)
     return MediaStory(
         media_id, first[0]["media_url"] if first else "", first[0]["modality"] if first else "", None,
-        total["candidates"], total["archives"], listed, refused=refused, notes=list(pool.notes))
+        total["candidates"], total["archives"], places, _facts(query), refused=refused, notes=list(pool.notes))
 
 
-def _listed(pool: _Pool, query: Query, pair_id: str | None, limit: int) -> list[Occurrence]:
+def _facts(query: Query) -> MediaFacts:
+    """What the candidates say about the media: of each fact the first."""
+    names = ("platform", "platform_id", "width", "height", "duration_ms", "upload_date", "poster_url")
+    firsts = ", ".join(f"first({name} ORDER BY {_PLACE}) FILTER ({name} IS NOT NULL) AS {name}" for name in names)
+    row = query.rows(
+        f"SELECT {firsts}, coalesce(list_sort(list(DISTINCT licence) FILTER (licence IS NOT NULL)), []) AS licences, "
+        "coalesce(max(len(tracks)), 0) AS tracks FROM candidates")[0]
+    return MediaFacts(**row)
+
+
+def _places(pool: _Pool, query: Query, pair_id: str | None, limit: int) -> list[Occurrence]:
     """The first candidates in order of provenance; of one pair only those that say its text."""
     texts = query.table("SELECT DISTINCT media_id, text FROM candidates")
     if pair_id is not None:
         texts = texts.filter(pc.equal(_pair_ids(pool, texts), pair_id))
     query.arrow("wanted_texts", texts.select(["text"]))
     rows = query.rows(
-        "SELECT text, text_source, page_url, robots, snapshot, archive, record_offset, field_order "
-        f"FROM candidates SEMI JOIN wanted_texts USING (text) ORDER BY {_PLACE} LIMIT {limit}")
+        "SELECT text, text_source, start_ms, end_ms, licence, page_url, robots, snapshot, archive, record_offset, "
+        f"field_order FROM candidates SEMI JOIN wanted_texts USING (text) ORDER BY {_PLACE} LIMIT {limit}")
     return [Occurrence(**row) for row in rows]
 
 
@@ -276,35 +197,30 @@ def _pair_ids(pool: _Pool, texts: pa.Table) -> pa.Array:
     return pair_ids(texts.column("media_id"), redact(texts.column("text").combine_chunks(), _settings(pool).rules))
 
 
-def _filtered(pool: _Pool, query: Query, known: set[str]) -> tuple[list[FilteredText], list[str]]:
-    """The texts of this media that made no pair, each with the rule that drops it, and what could not be told."""
-    found = query.table(
-        "SELECT media_id, text, count(*) AS occurrences FROM candidates GROUP BY media_id, text "
-        f"ORDER BY text LIMIT {_TEXTS + 1}")
-    notes = [f"only the first {_TEXTS:,} distinct texts were judged anew"] if found.num_rows > _TEXTS else []
-    found = found.slice(0, _TEXTS)
-    if found.num_rows:
-        gone = pc.invert(pc.is_in(_pair_ids(pool, found), value_set=pa.array(sorted(known), pa.string())))
-        found = found.filter(gone)
+def _left_out(pool: _Pool, query: Query, known: set[str]) -> LeftOut:
+    """The texts of this media that made no pair, each with what drops it, and what could not be told."""
+    found = query.table(f"SELECT {', '.join(COLUMNS)} FROM candidates ORDER BY {_PLACE} LIMIT {_JUDGED + 1}")
     if not found.num_rows:
-        return [], notes
-    settings = _settings(pool)
-    langs, _, rules = judge(redact(found.column("text").combine_chunks(), settings.rules), settings)
-    texts = [FilteredText(text, lang, rule or "", times) for text, lang, rule, times in zip(
-        found.column("text").to_pylist(), langs.to_pylist(), rules.to_pylist(),
-        found.column("occurrences").to_pylist(), strict=True)]
-    return texts, notes
+        return LeftOut([], {}, [])
+    judge = Judge(pool.store, pool.stages["extract"], pool.stages["pairs"])
+    judged = judge.left_out(found.slice(0, _JUDGED), known)
+    if found.num_rows <= _JUDGED:
+        return judged
+    return replace(judged, notes=[*judged.notes, f"only the first {_JUDGED:,} candidates were judged anew"])
 
 
 def _told(pool: _Pool, bucket: _Bucket, row: dict[str, Any]) -> PairStory:
     """What each stage after `pairs` made of one pair."""
     base = PairStory(
-        **{name: row[name] for name in ("pair_id", "text", "text_sources", "lang", "lang_score", "occurrences")},
+        **{name: row[name] for name in (
+            "pair_id", "text", "text_sources", "lang", "lang_score", "occurrences", "start_ms", "end_ms")},
         vocabulary_lang=None, vocabulary="", prepared="", entries=[], u=None, picked=row["picked"],
         keep_probability=None, critical_threshold=row["critical_threshold"], threshold=None, kept=None, verdict="")
     if "match" not in pool.stages:
         return replace(base, verdict="not decided: match has not run")
     match = pool.stages["match"]
+    if row["entry_ids"] is None and (why_not := _other_source(match, row)):
+        return replace(base, kept=False, verdict=f"not kept: {why_not}")
     lang = _vocabulary_of(match, row["lang"])
     base = replace(base, vocabulary_lang=lang, prepared=prepare(row["text"], match.settings["definition"]))
     if lang is None:
@@ -316,6 +232,17 @@ def _told(pool: _Pool, bucket: _Bucket, row: dict[str, Any]) -> PairStory:
     if "count" not in pool.stages:
         return replace(base, verdict="not decided: its entries have not been counted yet")
     return _decided(replace(base, **_drawn(pool, bucket, row, lang)), bucket, row)
+
+
+def _other_source(match: Manifest, row: dict[str, Any]) -> str | None:
+    """Why a pair was not searched for its text sources; None where it was."""
+    wanted = match.settings["text_sources"]
+    batch = pa.RecordBatch.from_pydict({name: [row[name]] for name in ("modality", "text_sources")})
+    if not source_ranks(batch, wanted).null_count:
+        return None
+    counting = wanted.get(row["modality"])
+    named = f"counts {listed(counting)} for {row['modality']}" if counting else f"names none for {row['modality']}"
+    return f"none of its text sources counts for matching: match.text_sources {named}"
 
 
 def _vocabulary_of(match: Manifest, lang: str) -> str | None:

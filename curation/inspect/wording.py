@@ -64,6 +64,15 @@ def duration(seconds: float) -> str:
     return f"{seconds / 86_400:.1f} d"
 
 
+def clock(ms: int) -> str:
+    """A place in a media: 0:05, 12:34, 1:02:03; fractions of a second only where there are some: 0:05.25."""
+    seconds, rest = divmod(ms, 1000)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+    return text + (f".{rest:03}".rstrip("0") if rest else "")
+
+
 def changed_settings(before: Mapping[str, Any], after: Mapping[str, Any], stage: str = "") -> list[str]:
     """One line per setting that differs: `rules.min_chars: null -> 3`; with a stage by its name in the recipe."""
     old, new = _named(before, stage), _named(after, stage)

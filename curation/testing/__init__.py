@@ -5,25 +5,31 @@
     table = build_table(path, 5_000_000, vocabulary=entries)  # (url, caption, page_url) with a long tail
 """
 
+from curation.testing.candidates import Candidate
 from curation.testing.concepts import starter_entries, starter_languages
 from curation.testing.edges import EdgeArchive, EdgeArchives, EdgePage, build_edge_archives
-from curation.testing.facts import Damage, ImageFact, PageFact, Picture, VideoFact, Web, picture_of
+from curation.testing.facts import Card, Damage, ImageFact, PageFact, Picture, picture_of
+from curation.testing.recordings import Chapter, Mention, Recording
 from curation.testing.rows import PLACEHOLDER_URL, Table, Traits, build_table
-from curation.testing.web import SNAPSHOT, build_web
+from curation.testing.web import SNAPSHOT, Web, build_web
 
 __all__ = [
     "PLACEHOLDER_URL",
     "SNAPSHOT",
+    "Candidate",
+    "Card",
+    "Chapter",
     "Damage",
     "EdgeArchive",
     "EdgeArchives",
     "EdgePage",
     "ImageFact",
+    "Mention",
     "PageFact",
     "Picture",
+    "Recording",
     "Table",
     "Traits",
-    "VideoFact",
     "Web",
     "build_edge_archives",
     "build_table",

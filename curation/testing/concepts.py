@@ -45,6 +45,8 @@ _HEADS = {
     "tr": "köpek, kedi, ev, deniz, çiçek, araba, ağaç, cami, dağ, at, çocuk, bahçe",
     "ar": "قطة، كلب، بيت، زهرة، بحر، حصان، شجرة، مسجد، سيارة، جمل، مدينة، طفل",
 }
+_OTHER_HEAD = 5  # place in the head where that of videos begins
+_RECORDED_EXPONENT = 1.15
 
 
 def starter_languages() -> list[str]:
@@ -79,6 +81,8 @@ class Lexicon:
     lang: str
     section_of: dict[str, str]
     draw: ZipfDraw
+    recorded: ZipfDraw
+    """What videos and sounds are about: another head than that of images, and a steeper one."""
 
     def noun_phrase(self, entry: str, rng: random.Random) -> str:
         """The entry with its indefinite article, where it takes one; in English sometimes with an adjective."""
@@ -104,7 +108,8 @@ def lexicon(lang: str, exponent: float = 1.0) -> Lexicon:
         raise VocabularyError(f"head concepts {missing} are missing in {starter_folder() / lang}.txt: put them back")
     tail = [entry for entry in nouns if entry not in set(head)]
     random.Random(f"order of {lang}").shuffle(tail)
-    return Lexicon(lang, section_of, ZipfDraw([*head, *tail], exponent))
+    recorded = ZipfDraw([*head[_OTHER_HEAD:], *head[:_OTHER_HEAD], *tail], _RECORDED_EXPONENT)
+    return Lexicon(lang, section_of, ZipfDraw([*head, *tail], exponent), recorded)
 
 
 def _sections(lang: str, entries: Sequence[str]) -> dict[str, str]:

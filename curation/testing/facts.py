@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from curation.errors import Reason
+from curation.testing.recordings import Mention
 
 _PICTURE_PATH = re.compile(r"/pictures/([a-z]{2})/([^/]+)/(\d+)\.jpg$")
 
@@ -37,15 +37,25 @@ def picture_of(url: str) -> Picture | None:
     return Picture(lang, unquote(slug).replace("_", " "), int(number))
 
 
+def one_line(text: str | None) -> str:
+    """A text as readers report it: line breaks as spaces, trimmed; empty for None."""
+    return (text or "").replace("\r", " ").replace("\n", " ").strip()
+
+
 @dataclass(frozen=True)
 class ImageFact:
     """One <img>. `url` is absolute, None where src is no http(s) URL; texts as HTML decodes them, None where absent.
 
     kind: caption, recased (Every Word Like This), label, unknown (holds no entry on purpose), file-name, generic, url,
     contact, empty, missing, title-only, lazy (src is an inline placeholder, real_src the image), inline, teaser (the
-    same on all pages of its host), world (one picture under several languages), spacer, logo, pixel, avatar.
+    same on all pages of its host), world (one picture under several languages), private (robots.txt disallows it),
+    spacer, logo, pixel, avatar.
     form: how the markup holds it (plain, figure, link, picture, srcset, lazy, noscript). concepts: the entries its
-    texts were made from. data_title: attribute data-image-title, which no WAT holds.
+    texts were made from. data_title: attribute data-image-title, which our WAT files do not hold.
+    srcset: that of the <img>, of its <source> (picture) or, where it loads lazily, its data-srcset.
+    best_url: absolute URL of the largest candidate, where that is not `url`.
+    licence: URL of the licence that its figure links to. described: how schema.org's words speak of it (json-ld,
+    article, microdata), with schema_name and schema_caption. width, height: pixels.
     """
 
     kind: str
@@ -58,36 +68,44 @@ class ImageFact:
     form: str = "plain"
     real_src: str | None = None
     data_title: str | None = None
+    srcset: str | None = None
+    best_url: str | None = None
+    link_text: str | None = None
+    link_title: str | None = None
+    licence: str | None = None
+    width: int | None = None
+    height: int | None = None
+    described: str | None = None
+    schema_name: str | None = None
+    schema_caption: str | None = None
 
     @property
     def texts(self) -> tuple[tuple[str, str], ...]:
         """(field, text) as a WAT reader should report them: http(s) images only, trimmed, one line, not empty."""
         if self.url is None:
             return ()
-        cleaned = (
-            (field_name, " ".join(text.replace("\r", " ").split("\n")).strip())
-            for field_name, text in (("alt", self.alt), ("title", self.title))
-            if text is not None
-        )
-        return tuple((field_name, text) for field_name, text in cleaned if text)
+        found = (("alt", one_line(self.alt)), ("title", one_line(self.title)))
+        return tuple((field_name, text) for field_name, text in found if text)
 
 
 @dataclass(frozen=True)
-class VideoFact:
-    """One way a page names a video (form: video, source, og, json-ld, iframe, link). `url` is absolute."""
+class Card:
+    """What a page says of itself for those who link to it: Open Graph (kind og) or Twitter's tags (twitter)."""
 
-    form: str
-    url: str
+    kind: str
     title: str
-    concepts: tuple[str, ...] = ()
-    poster: str | None = None
+    description: str
+    image: str | None = None
+    image_alt: str | None = None
 
 
 @dataclass(frozen=True)
 class PageFact:
     """One page. Offsets are bytes from the start of the archive to the page's response (WARC) or its record (WAT).
 
-    robots and robots_header: lower-case directives, sorted. in_wat is False where the WAT's record was damaged.
+    robots and robots_header: lower-case directives, sorted, those for one agent as "agent: directive"; robots_sent is
+    the header as sent. tdm_reserved and tdm_header: a reservation of text and data mining in a <meta>, in the header.
+    canonical: rel=canonical, absolute. licence: a URL. in_wat is False where the WAT's record was damaged.
     """
 
     url: str
@@ -95,14 +113,17 @@ class PageFact:
     title: str
     charset: str
     charset_in: str
+    canonical: str = ""
     base: str | None = None
     robots: tuple[str, ...] = ()
     robots_header: tuple[str, ...] = ()
+    robots_sent: str | None = None
     tdm_reserved: bool = False
+    tdm_header: bool = False
     licence: str | None = None
-    og: tuple[tuple[str, str], ...] = ()
+    card: Card | None = None
     images: tuple[ImageFact, ...] = ()
-    videos: tuple[VideoFact, ...] = ()
+    recordings: tuple[Mention, ...] = ()
     date: str = ""
     warc: str = ""
     wat: str = ""
@@ -115,9 +136,15 @@ class PageFact:
         return urlsplit(self.url).netloc
 
     @property
+    def h1(self) -> str:
+        """The page's heading: its title without the name of the site."""
+        return self.title.split(" | ")[0]
+
+    @property
     def directives(self) -> tuple[str, ...]:
-        """Robots directives of page and header together, sorted, each once."""
-        return tuple(sorted({*self.robots, *self.robots_header}))
+        """Consent signals of page and header together, sorted, each once."""
+        reserved = ("tdm-reservation",) if self.tdm_reserved or self.tdm_header else ()
+        return tuple(sorted({*self.robots, *self.robots_header, *reserved}))
 
 
 @dataclass(frozen=True)
@@ -133,27 +160,3 @@ class Damage:
     offset: int
     reasons: frozenset[Reason]
     lost: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Web:
-    """A generated web: where its archives lie, and every page's facts in the order they were written."""
-
-    folder: Path
-    snapshot: str
-    warcs: tuple[Path, ...]
-    wats: tuple[Path, ...]
-    pages: tuple[PageFact, ...]
-    damage: Damage | None = None
-
-    @property
-    def images(self) -> Iterator[tuple[PageFact, ImageFact]]:
-        """Every <img> of every page, with its page."""
-        return ((page, image) for page in self.pages for image in page.images)
-
-    def candidates(self) -> Iterator[tuple[PageFact, ImageFact, str, str]]:
-        """(page, image, field, text) of every text about an http(s) image that the WAT files still hold."""
-        for page, image in self.images:
-            if page.in_wat:
-                for field_name, text in image.texts:
-                    yield page, image, field_name, text

@@ -59,16 +59,32 @@ haberler.test                 tr news   utf-8:header        -
 suwar.example                 ar stock  utf-8:header        by
 akhbar.test                   ar news   windows-1256:header -
 fotoboek.example              nl blog   utf-8:header        by
+howto.example.org             en video  utf-8:header        by
+trailclips.test               en video  utf-8:meta          by-sa
+videotheque.example           fr video  utf-8:header        by
+cine.example.org              es video  iso-8859-1:header   by-sa
+schermo.test                  it video  utf-8:header        -
+shipin.example                zh video  gb18030:header      by
+douga.test                    ja video  utf-8:header        by
+soundwalks.example            en podcast utf-8:header       by
+hoerbar.test                  de podcast utf-8:header       by-nc
 world.example.org             *  world  utf-8:header        by
 """
 
 # Identifiers of licences, not pages to fetch.
-_LICENCES = {
+LICENCES = {
     "by": "https://creativecommons.org/licenses/by/4.0/",
     "by-sa": "https://creativecommons.org/licenses/by-sa/4.0/",
     "by-nc": "https://creativecommons.org/licenses/by-nc/4.0/",
     "cc0": "https://creativecommons.org/publicdomain/zero/1.0/",
 }
+LICENCE_IDS = {
+    LICENCES["by"]: "CC-BY-4.0",
+    LICENCES["by-sa"]: "CC-BY-SA-4.0",
+    LICENCES["by-nc"]: "CC-BY-NC-4.0",
+    LICENCES["cc0"]: "CC0-1.0",
+}
+"""Their SPDX identifiers."""
 
 # The same things in every language, for the host that shows one picture under texts in several languages.
 _WORLD = """
@@ -84,6 +100,8 @@ tr köpek  kedi  ev      ağaç    araba      çiçek
 ar كلب    قطة   بيت     شجرة    سيارة      زهرة
 """
 
+PRIVATE_KINDS = ("stock", "shop")
+"""Kinds of hosts whose image host has a folder that its robots.txt disallows."""
 CDN = "cdn.pictures.example"
 
 
@@ -104,7 +122,7 @@ def _hosts() -> tuple[Host, ...]:
     for line in _TABLE.strip().splitlines():
         name, lang, kind, charset, licence = line.split()
         encoding, declared = charset.split(":")
-        hosts.append(Host(name, lang, kind, encoding, declared, _LICENCES.get(licence)))
+        hosts.append(Host(name, lang, kind, encoding, declared, LICENCES.get(licence)))
     return tuple(hosts)
 
 

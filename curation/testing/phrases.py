@@ -48,17 +48,21 @@ class Sentence:
 
 
 class Writer:
-    """Writes texts of one language, every choice from the given generator."""
+    """Writes texts of one language, every choice from the given generator; recorded: about what videos are about."""
 
-    def __init__(self, lang: str, rng: random.Random) -> None:
+    def __init__(self, lang: str, rng: random.Random, *, recorded: bool = False) -> None:
         self.lang = lang
         self.phrases = _phrases()[lang]
         self._lexicon: Lexicon | None = lexicon(lang) if lang in starter_languages() else None
+        self._recorded = recorded
         self._rng = rng
 
     def concept(self) -> str:
         """An entry, the head of the list far more often than its tail; empty for a language without vocabulary."""
-        return self._lexicon.draw(self._rng) if self._lexicon else ""
+        if self._lexicon is None:
+            return ""
+        draw = self._lexicon.recorded if self._recorded else self._lexicon.draw
+        return draw(self._rng)
 
     def caption(self, concept: str) -> Sentence:
         """A sentence about the concept, sometimes together with a second one."""

@@ -108,7 +108,7 @@ class _Extractor(HTMLParser):
             self._in_svg = False
         if tag == "a" and self._anchors:
             found, said = self._anchors.pop()
-            text = _clipped(said)
+            text = clipped(said)
             if found:
                 self.links.append(found | {"text": text} if text else found)
 
@@ -117,7 +117,7 @@ class _Extractor(HTMLParser):
             self.links += [{"path": "STYLE/#text", "href": _short(url.strip("\"'"))} for url in _CSS_URL.findall(data)]
         elif self._open == "title":
             if not self._in_svg and (self._in_head or "Title" not in self.head):
-                self.head["Title"] = _clipped(" ".join(data.split()))
+                self.head["Title"] = clipped(" ".join(data.split()))
         elif self.cdata_elem is None:
             self._say(data)
 
@@ -144,8 +144,8 @@ def _short(url: str) -> str:
     return url[: url.find(",") + 1] if url.startswith("data:") else url
 
 
-def _clipped(text: str) -> str:
-    """At most 128 UTF-16 code units, as Java counts them."""
+def clipped(text: str) -> str:
+    """A text as WAT files hold it: trimmed, at most 128 UTF-16 code units, as Java counts them."""
     return text.strip().encode("utf-16-le", "surrogatepass")[: 2 * MAX_TEXT].decode("utf-16-le", "ignore").strip()
 
 

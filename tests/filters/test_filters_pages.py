@@ -250,6 +250,16 @@ def test_urls_are_compared_in_one_form(tmp_path):
     assert verdict(recipe, media_url="https://x.example/", page_url=refused[0]) == "refused:l"
 
 
+@pytest.mark.parametrize("kind", ["md5", "sha1", "sha256"])
+@pytest.mark.parametrize("form", ["https://M.example/a.jpg#x", "https://m.example/a.jpg"])
+def test_a_digest_is_of_the_url_as_it_is_or_in_the_one_form(tmp_path, kind, form):
+    (tmp_path / "l.txt").write_text(hashlib.new(kind, form.encode()).hexdigest())
+    recipe = Filters(refusals=[str(tmp_path)])
+    assert verdict(recipe, media_url="https://M.example/a.jpg#x") == "refused:l"
+    assert verdict(recipe, media_url="https://m.example/b.jpg", page_url="https://M.example/a.jpg#x") == "refused:l"
+    assert verdict(recipe, media_url="https://m.example/b.jpg") is None
+
+
 def test_a_media_id_is_the_candidate_s_own(tmp_path):
     (tmp_path / "l.txt").write_text("0123456789abcdef01234567\n")
     assert verdict(Filters(refusals=[str(tmp_path)]), media_id="0123456789abcdef01234567") == "refused:l"

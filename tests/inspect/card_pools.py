@@ -54,6 +54,15 @@ PAGES = [
     *(f"https://host{number}.example/" for number in range(30)),
 ]
 SOURCES = ["alt", "title", "data-image-title"]
+FACTS: Row = {
+    "platform": None, "platform_id": None, "licence": None, "width": None, "height": None, "duration_ms": None,
+    "upload_date": None, "poster_url": None, "tracks": [], "start_ms": None, "end_ms": None,
+}
+REASONS = [
+    "filtered:min_chars", "filtered:language", "placeholder_texts", "filtered:consent:noai",
+    "filtered:consent:robots.txt", "filtered:licence", "filtered:domain", "filtered:refused:a|list",
+    "filtered:classifier:nsfw",
+]
 SNAPSHOTS = [f"CC-MAIN-2024-{week:02d}" for week in range(1, 25)]
 
 
@@ -99,7 +108,7 @@ def make_pool(
         modality = draw.choice(modalities)
         for text in range(draw.choice([1, 1, 1, 2, 4])):
             pool.pairs.append(_pair(draw, pool, (media_id, modality, number), text))
-    for reason in draw.sample(["filtered:min_chars", "filtered:language", "placeholder_texts"], draw.choice([0, 1, 3])):
+    for reason in draw.sample(REASONS, draw.choice([0, 1, 3, len(REASONS)])):
         pool.dropped[reason] = draw.randint(1, 9)
         pool.candidates += [{**pool.candidates[0], "text": f"{reason} {text}"} for text in range(pool.dropped[reason])]
     pool.pairs.sort(key=lambda pair: (pair["media_bucket"], pair["media_id"], pair["pair_id"]))
@@ -114,6 +123,11 @@ def _pair(draw: random.Random, pool: Pool, media: tuple[str, str, int], text: in
     critical = round(math.exp(draw.uniform(0, 3)), 3)
     picked = draw.random() < 0.9
     occurrence = {
+        **FACTS,
+        "platform": draw.choice([None, "youtube", "vimeo"]) if modality == "video" else None,
+        "licence": draw.choice([None, None, "CC-BY-4.0", "CC0-1.0"]),
+        "page_lang": draw.choice([None, "en", "de", "fr-FR"]),
+        "canonical_url": None,
         "media_id": media_id,
         "modality": modality,
         "media_url": f"https://m.example/{number}",
@@ -139,6 +153,7 @@ def _pair(draw: random.Random, pool: Pool, media: tuple[str, str, int], text: in
         "occurrences": len(sources),
         "entry_ids": entry_ids,
         "vocabulary_lang": vocabulary,
+        "source_rank": 0,
         "picked": picked,
         "critical_threshold": critical if picked else math.inf,
         "keep_probability": 0.5,

@@ -40,7 +40,7 @@ def test_the_reference_page_is_current() -> None:
 
 
 def test_an_unknown_dataset_lists_the_known_ones() -> None:
-    with pytest.raises(CurationError, match=r"'pears'.*candidates, pairs"):
+    with pytest.raises(CurationError, match=r"'pears'.*candidates, site_rules, pairs"):
         describe("pears")
 
 

@@ -78,7 +78,14 @@ def test_empty_datasets_are_empty_views_with_typed_columns(tmp_path: Path) -> No
 def test_missing_datasets_have_no_view_and_say_so(tmp_path: Path) -> None:
     write(tmp_path, make_pool(1), until="match")
     with connect(tmp_path) as connection:
-        assert views_of(connection) == {"candidates", "pairs", "matches", "match_counts", "rejections"}
+        assert views_of(connection) == {
+            "candidates",
+            "site_rules",
+            "pairs",
+            "matches",
+            "match_counts",
+            "rejections",
+        }
         assert dataset(connection, tmp_path, "pairs").columns == DATASETS["pairs"].columns
         with pytest.raises(WorkFolderError, match="has no balance yet"):
             dataset(connection, tmp_path, "kept_pairs")

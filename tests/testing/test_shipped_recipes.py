@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from curation.recipe import load_recipe
+from curation.recipe.filters import Consent
 from curation.testing import starter_languages
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,9 +25,9 @@ def test_loads_under_its_own_name(path: Path) -> None:
 
 def test_demo_reads_the_demo_folder_with_all_starter_lists() -> None:
     recipe = load_recipe(ROOT / "recipes" / "demo.yaml")
-    (entry,) = recipe.inputs
-    assert entry.kind == "wat"
-    assert Path(entry.paths[0]).resolve() == ROOT / "demo-output" / "web"
+    folders = {entry.kind: Path(path).resolve() for entry in recipe.inputs for path in entry.paths}
+    assert folders == {"warc": ROOT / "demo-output" / "web" / "warc", "wat": ROOT / "demo-output" / "web"}
+    assert recipe.pairs.filters.consent == Consent(), "consent is honoured as by default"
     assert recipe.match.definition == "v2"
     assert recipe.match.vocabularies == {lang: f"demo:{lang}" for lang in starter_languages()}
 

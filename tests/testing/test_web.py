@@ -9,7 +9,7 @@ import subprocess
 import sys
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from curation.errors import InputError
 from curation.testing import PageFact, Web, build_web
 from curation.testing.hosts import HOSTS
+from curation.testing.markup import card_metas
 from curation.testing.pages import plan_page
 
 
@@ -66,7 +67,7 @@ def test_a_page_depends_on_seed_host_and_number_alone(number: int, seed: int, ho
 
 def test_a_larger_web_holds_the_smaller_one(small: Web, web: Web) -> None:
     def facts(pages: tuple[PageFact, ...]) -> dict[str, tuple[Any, ...]]:
-        return {page.url: (page.title, page.images, page.videos) for page in pages}
+        return {page.url: (page.title, page.images, page.recordings) for page in pages}
 
     assert facts(small.pages).items() <= facts(web.pages).items()
 
@@ -104,7 +105,10 @@ def test_warcs_hold_every_page_where_the_facts_say(web: Web) -> None:
         head = record.block.partition(b"\r\n\r\n")[0].decode("latin-1")
         assert head.startswith("HTTP/1.1 200 OK\r\nContent-Type: text/html")
         assert (f"charset={page.charset}" in head) == (page.charset_in == "header")
-        assert ("X-Robots-Tag: noai, noimageai" in head) == bool(page.robots_header)
+        sent = [line.partition(": ")[2] for line in head.split("\r\n") if line.startswith("X-Robots-Tag: ")]
+        assert sent == [page.robots_sent] * (page.robots_sent is not None)
+        assert bool(page.robots_sent) == bool(page.robots_header)
+        assert ("tdm-reservation: 1" in head) == page.tdm_header
 
 
 def test_html_says_what_the_facts_say(web: Web, pages_read: dict[str, PageReader]) -> None:
@@ -113,37 +117,59 @@ def test_html_says_what_the_facts_say(web: Web, pages_read: dict[str, PageReader
         found = [(image.get("src"), image.get("alt"), image.get("title")) for image in read.images]
         assert found == [(image.src, image.alt, image.title) for image in page.images]
         assert read.title == page.title
-        assert read.captions == [image.figcaption for image in page.images if image.figcaption]
+        shown = [*page.images, *page.recordings]
+        assert Counter(read.captions) == Counter(fact.figcaption for fact in shown if fact.figcaption)
         assert [image["data-src"] for image in read.images if "data-src" in image] == [
             image.real_src for image in page.images if image.real_src
         ]
         metas = [tag for name, tag in read.tags if name == "meta"]
         robots = [tag["content"] or "" for tag in metas if (tag.get("name") or "").lower() == "robots"]
         assert sorted(part.strip().lower() for text in robots for part in text.split(",")) == list(page.robots)
-        assert [(tag["property"], tag["content"]) for tag in metas if "property" in tag] == list(page.og)
+        assert cards(metas) == card_metas(page)
         assert [tag["href"] for name, tag in read.tags if name == "base"] == [page.base] * (page.base is not None)
         licences = {tag["href"] for name, tag in read.tags if tag.get("rel") == "license"}
-        assert licences == ({page.licence} if page.licence else set())
+        in_figures = {image.licence for image in page.images if image.licence}
+        assert licences == in_figures | ({page.licence} if page.licence else set())
         for image in page.images:
             url = urljoin(page.base or page.url, image.src)
             assert image.url == (None if url.startswith("data:") else url)
 
 
-def test_videos_are_where_the_facts_say(web: Web, pages_read: dict[str, PageReader]) -> None:
+def cards(metas: Iterable[dict[str, Any]]) -> list[tuple[str, str]]:
+    """(name, content) of Open Graph and Twitter tags."""
+    named = ((str(tag.get("property", tag.get("name"))), str(tag["content"])) for tag in metas)
+    return [(name, content) for name, content in named if name.startswith(("og:", "twitter:"))]
+
+
+def test_recordings_are_where_the_facts_say(web: Web, pages_read: dict[str, PageReader]) -> None:
     for page in web.pages:
-        read, urls = pages_read[page.url], defaultdict(list)
-        for video in page.videos:
-            urls[video.form].append(video.url)
-        found = {
-            "video": [tag["src"] for name, tag in read.tags if name == "video" and "src" in tag],
-            "source": [tag["src"] for name, tag in read.tags if name == "source" and "src" in tag],
-            "iframe": [tag["src"] for name, tag in read.tags if name == "iframe"],
-            "link": [tag["href"] for name, tag in read.tags if name == "a" and (tag["href"] or "").endswith(".mp4")],
-        }
-        assert found == {form: urls[form] for form in found}
-        assert [url for name, url in page.og if name == "og:video"] == [url for url in urls["og"] if page.og]
-        items = [json.loads(script) for script in read.scripts]
-        assert [item["contentUrl"] for item in items if item["@type"] == "VideoObject"] == urls["json-ld"]
+        read, srcs = pages_read[page.url], defaultdict(list)
+        for mention in page.recordings:
+            srcs[mention.form].append(mention.src)
+        first_of = {name: [tag for other, tag in read.tags if other == name] for name in ("video", "iframe", "link")}
+        sources = [tag["src"] for name, tag in read.tags if name == "source" and "src" in tag]
+        assert [tag["src"] for tag in first_of["video"] if "src" in tag] == srcs["video"]
+        assert sources[::2] == srcs["source"]
+        frames = [tag.get("data-src", tag["src"]) for tag in first_of["iframe"]]
+        assert Counter(frames) == Counter(srcs["iframe"] + srcs["lazy-iframe"])
+        assert [tag["src"] for name, tag in read.tags if name in ("audio", "embed")] == [
+            mention.src for mention in page.recordings if mention.form in ("audio", "embed")
+        ]
+        assert [tag["data"] for name, tag in read.tags if name == "object"] == srcs["object"]
+        hrefs = [tag["href"] for name, tag in read.tags if name == "a"]
+        assert all(hrefs.count(src) >= 1 for src in srcs["link"] + srcs["share"])
+        nodes = [node for script in read.scripts for node in flat(json.loads(script))]
+        described = [node for node in nodes if node.get("@type") in ("VideoObject", "AudioObject")]
+        assert Counter(node.get("contentUrl", node.get("embedUrl", "")) for node in described) == Counter(
+            srcs["json-ld"] + srcs["graph"] + srcs["bare"]
+        )
+        items = [tag for tag in first_of["link"] if tag.get("itemprop") in ("contentUrl", "embedUrl")]
+        assert [tag["href"] for tag in items] == srcs["microdata"]
+
+
+def flat(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A JSON-LD document's nodes, or itself."""
+    yield from node.get("@graph", [node])
 
 
 # WAT
@@ -170,10 +196,9 @@ def test_wats_agree_with_the_html(web: Web, pages_read: dict[str, PageReader]) -
         assert html["Head"].get("Base") == page.base
         metas = html["Head"]["Metas"]
         assert metas[0] == {"name": "HTML@/lang", "content": page.lang}
-        assert [(meta["property"], meta["content"]) for meta in metas if "property" in meta] == list(page.og)
+        assert cards(metas) == card_metas(page)
         assert "schema.org" not in json.dumps(html)
-        robots = response["Headers"].get("X-Robots-Tag", "")
-        assert robots == ", ".join(page.robots_header)
+        assert response["Headers"].get("X-Robots-Tag") == page.robots_sent
 
 
 def short(src: str | None) -> str | None:
@@ -201,8 +226,8 @@ def test_wat_containers_describe_the_warc(web: Web) -> None:
         assert first["isPartOf"] == web.snapshot
 
 
-def test_candidates_equal_an_independent_reading(web: Web) -> None:
-    """json and urljoin over every member that inflates: the texts of http(s) images."""
+def test_image_texts_equal_an_independent_reading(web: Web) -> None:
+    """json and urljoin over every member that inflates: the texts of http(s) images, but for cards."""
     found: Counter[tuple[str, str, str, str]] = Counter()
     for path in web.wats:
         archive = path.read_bytes()
@@ -219,7 +244,11 @@ def test_candidates_equal_an_independent_reading(web: Web) -> None:
                     text = link.get(field, "").replace("\n", " ").strip()
                     if text:
                         found[page_url, url, field, text] += 1
-    expected = Counter((page.url, str(image.url), field, text) for page, image, field, text in web.candidates())
+    expected = Counter(
+        (page.url, url, source, text)
+        for page, url, _, source, text, *_ in web.candidates()
+        if source in ("alt", "title")
+    )
     assert found == expected
     assert sum(expected.values()) > 5000
 
@@ -252,5 +281,3 @@ def test_an_undamaged_web(tmp_path: Path) -> None:
 def test_nothing_to_write_is_an_error(tmp_path: Path, arguments: dict[str, int]) -> None:
     with pytest.raises(InputError, match="at least one"):
         build_web(tmp_path, **arguments)  # type: ignore[arg-type]
-
-

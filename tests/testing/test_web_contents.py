@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curation.testing import Picture, Web, picture_of, starter_entries, starter_languages
+from curation.testing.recordings import platform_hosts
 
 
 def test_size_hosts_and_languages(web: Web) -> None:
@@ -25,32 +26,46 @@ def test_size_hosts_and_languages(web: Web) -> None:
 
 def test_only_reserved_names(web: Web) -> None:
     urls = [page.url for page in web.pages] + [image.url for _, image in web.images if image.url]
-    urls += [video.url for page in web.pages for video in page.videos]
-    hosts = {urlsplit(url).hostname or "" for url in urls} - {"www.youtube-nocookie.com"}
+    urls += [image.best_url for _, image in web.images if image.best_url]
+    recordings = {mention.recording for page in web.pages for mention in page.recordings}
+    urls += [mention.src for page in web.pages for mention in page.recordings if mention.src]
+    urls += [recording.poster for recording in recordings if recording.poster]
+    hosts = {urlsplit(url).hostname or "" for url in urls} - platform_hosts()
     assert [host for host in hosts if not host.endswith((".example", ".test", ".example.org"))] == []
-    foreign = [video.url for page in web.pages for video in page.videos if "youtube" in video.url]
+    foreign = {recording.platform_id or "" for recording in recordings if recording.platform == "youtube"}
     # A real identifier ends in one of these: eleven characters of six bits hold 64 bits.
     assert foreign
-    assert all(url[-1] not in "AEIMQUYcgkosw048" and len(url.rsplit("/", 1)[1]) == 11 for url in foreign)
+    assert all(identity[-1] not in "AEIMQUYcgkosw048" and len(identity) == 11 for identity in foreign)
 
 
-def test_every_kind_of_image_and_video(web: Web) -> None:
+def test_every_kind_of_image_and_recording(web: Web) -> None:
     kinds = Counter(image.kind for _, image in web.images)
     expected = {
         "caption", "recased", "label", "unknown", "file-name", "generic", "url", "contact", "empty", "missing",
-        "title-only", "lazy", "inline", "teaser", "world", "spacer", "logo", "pixel", "avatar",
+        "title-only", "lazy", "inline", "teaser", "world", "private", "spacer", "logo", "pixel", "avatar",
     }  # fmt: skip
     assert set(kinds) == expected
     assert min(kinds.values()) >= 5
-    forms = Counter(video.form for page in web.pages for video in page.videos)
-    assert set(forms) == {"video", "source", "og", "json-ld", "iframe", "link"}
-    assert min(forms.values()) >= 10
+    mentions = [mention for page in web.pages for mention in page.recordings]
+    forms = Counter(mention.form for mention in mentions)
+    assert set(forms) == {
+        "video", "source", "og", "twitter", "json-ld", "graph", "microdata", "bare", "iframe", "lazy-iframe", "link",
+        "share", "audio", "object", "embed",
+    }  # fmt: skip
+    assert min(forms.values()) >= 3
+    assert set(Counter(mention.recording.kind for mention in mentions)) == {"file", "player", "unknown"}
     for count in (
         sum(bool(page.robots_header) for page in web.pages),
         sum("noai" in page.robots for page in web.pages),
         sum("noindex" in page.robots for page in web.pages),
         sum(page.base is not None for page in web.pages),
         sum(page.tdm_reserved for page in web.pages),
+        sum(page.tdm_header for page in web.pages),
+        sum("ccbot: noai" in page.directives for page in web.pages),
+        sum(page.canonical != page.url for page in web.pages),
+        sum(image.best_url is not None and image.form != "lazy" for _, image in web.images),
+        sum(image.licence is not None for _, image in web.images),
+        sum(any(mark in mention.src for mark in (".MP4?", ".MP3?")) for mention in mentions),
         sum(image.data_title is not None for _, image in web.images),
         sum(image.figcaption is not None for _, image in web.images),
     ):
@@ -63,14 +78,15 @@ def test_the_traps_are_there(web: Web) -> None:
     languages: dict[str, set[str]] = defaultdict(set)
     urls: dict[Picture, set[str]] = defaultdict(set)
     seen: Counter[tuple[str, str]] = Counter()
-    for page, image, _, text in web.candidates():
-        assert image.url is not None
-        texts[image.url].add(text)
-        languages[image.url].add(page.lang)
-        seen[image.url, text] += 1
-        picture = picture_of(image.url)
+    for page, url, modality, _, text, *_ in web.candidates():
+        if modality != "image":
+            continue
+        texts[url].add(text)
+        languages[url].add(page.lang)
+        seen[url, text] += 1
+        picture = picture_of(url)
         if picture is not None:
-            urls[picture].add(image.url)
+            urls[picture].add(url)
     most, *others = sorted(texts, key=lambda url: len(texts[url]), reverse=True)
     assert most.endswith("spacer.gif")
     assert len(texts[most]) > 150
@@ -84,6 +100,46 @@ def test_srcs_are_written_in_every_manner(web: Web) -> None:
     starts = Counter(image.src[:2] for _, image in web.images)
     assert all(starts[start] >= 10 for start in ("ht", "//", "..", "da"))
     assert sum(src.startswith("/p") for src in (image.src for _, image in web.images)) >= 10
+
+
+def test_videos_have_a_head_and_a_tail_of_their_own(web: Web) -> None:
+    """In five languages and more: a few concepts that most videos are about, others than of images, and many rare."""
+    counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for page in web.pages:
+        for mention in page.recordings:
+            if mention.recording.modality == "video":
+                counts["video", page.lang].update(set(mention.recording.concepts))
+        for image in page.images:
+            counts["image", page.lang].update(set(image.concepts))
+    languages = {lang for modality, lang in counts if modality == "video" and counts[modality, lang].total() >= 12}
+    assert len(languages) >= 6
+    videos, images = counts["video", "en"], counts["image", "en"]
+    assert sum(count for _, count in videos.most_common(3)) > 0.35 * videos.total()
+    assert sum(count == 1 for count in videos.values()) > 10
+    assert {entry for entry, _ in videos.most_common(2)}.isdisjoint(entry for entry, _ in images.most_common(3))
+
+
+def test_one_video_is_embedded_on_many_pages_under_many_urls(web: Web) -> None:
+    pages: dict[str, set[str]] = defaultdict(set)
+    srcs: dict[str, set[str]] = defaultdict(set)
+    for page in web.pages:
+        for mention in page.recordings:
+            if mention.recording.platform is not None:
+                pages[mention.recording.url].add(page.host)
+                srcs[mention.recording.url].add(mention.src)
+    assert max(map(len, pages.values())) >= 4
+    assert sum(len(found) >= 3 for found in srcs.values()) >= 8
+
+
+def test_site_files_disallow_what_pages_show(web: Web) -> None:
+    files = dict(web.site_files)
+    assert len(files) == len(web.site_files) > len({page.host for page in web.pages})
+    private = {urlsplit(image.src).hostname for _, image in web.images if image.kind == "private"}
+    assert len(private) >= 10
+    assert all("Disallow: /private/\n" in files[f"https://{host}/robots.txt"] for host in private)
+    assert {url for url in files if url.endswith("ai.txt")} == {
+        f"https://{page.host}/ai.txt" for page in web.pages if "/forum/" in page.url
+    }
 
 
 def prepared(text: str) -> str:
@@ -110,9 +166,9 @@ def test_about_two_thirds_of_english_texts_match(web: Web) -> None:
     """Brute force, definition v1, on distinct texts per image; the rest is what the web's rest is."""
     padded = {f" {entry} ": entry for entry in starter_entries("en")}
     pairs = {
-        (image.url, text)
-        for page, image, _, text in web.candidates()
-        if page.lang == "en" and image.kind != "spacer"
+        (url, text)
+        for page, url, _, source, text, *_ in web.candidates()
+        if page.lang == "en" and source in ("alt", "title") and not url.endswith("spacer.gif")
     }  # fmt: skip
     counts: Counter[str] = Counter()
     matched = 0
