@@ -10,6 +10,8 @@ _ENDINGS = {
     "image": "jpg jpeg png gif webp avif bmp tif tiff heic",
 }
 _MODALITY = {ending: modality for modality, endings in _ENDINGS.items() for ending in endings.split()}
+TIMED_ENDINGS = frozenset(ending for ending, modality in _MODALITY.items() if modality != "image")
+"""Endings of video and audio files, lower case."""
 _ENDING = re.compile(rf"\.({'|'.join(_MODALITY)})(?=[?#]|\s*\Z)", re.IGNORECASE).search
 
 

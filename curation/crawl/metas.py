@@ -103,8 +103,8 @@ class _Card:
         for medium in self._media:
             if medium.modality == "image":
                 medium.texts += texts
-            else:
-                medium.duration_ms = medium.duration_ms or _seconds(self._facts.get("video:duration"))
+            elif medium.modality == "video" and medium.duration_ms is None:
+                medium.duration_ms = _seconds(self._facts.get("video:duration"))
         page.media += [medium for medium in self._media if id(medium) not in self._skipped]
 
     def _twitter(self) -> None:

@@ -29,7 +29,19 @@ class Link(msgspec.Struct, gc=False):
     alt: str | None = None
     title: str | None = None
     data_image_title: str | None = msgspec.field(default=None, name="data-image-title")
+
+
+class FullLink(Link, gc=False):
+    """A link with what only few pages are asked for: texts of links are a third of a WAT."""
+
     text: str | None = None
+    rel: str | None = None
+
+
+class HeadLink(msgspec.Struct, gc=False):
+    """A <link> element."""
+
+    url: str | None = None
     rel: str | None = None
 
 
@@ -47,7 +59,7 @@ class Head(msgspec.Struct, gc=False):
     base: str | None = msgspec.field(default=None, name="Base")
     title: str | None = msgspec.field(default=None, name="Title")
     metas: list[Meta] = msgspec.field(default_factory=list, name="Metas")
-    links: list[Link] = msgspec.field(default_factory=list, name="Link")
+    links: list[HeadLink] = msgspec.field(default_factory=list, name="Link")
 
 
 class Html(msgspec.Struct, gc=False):
@@ -80,6 +92,26 @@ class Metadata(msgspec.Struct, gc=False):
     envelope: Envelope = msgspec.field(default_factory=Envelope, name="Envelope")
 
 
+class _FullHtml(msgspec.Struct, gc=False):
+    links: list[FullLink] = msgspec.field(default_factory=list, name="Links")
+
+
+class _FullResponse(msgspec.Struct, gc=False):
+    html: _FullHtml = msgspec.field(name="HTML-Metadata")
+
+
+class _FullPayload(msgspec.Struct, gc=False):
+    response: _FullResponse = msgspec.field(name="HTTP-Response-Metadata")
+
+
+class _FullEnvelope(msgspec.Struct, gc=False):
+    payload: _FullPayload = msgspec.field(name="Payload-Metadata")
+
+
+class _FullMetadata(msgspec.Struct, gc=False):
+    envelope: _FullEnvelope = msgspec.field(name="Envelope")
+
+
 class BadJsonError(ValueError):
     """A record's block is no JSON object; `reason` is BAD_JSON or BAD_ENCODING."""
 
@@ -89,6 +121,7 @@ class BadJsonError(ValueError):
 
 
 _DECODER = msgspec.json.Decoder(Metadata)
+_FULL_DECODER = msgspec.json.Decoder(_FullMetadata)
 
 
 def decode_metadata(block: bytes, tally: Tally) -> Metadata:
@@ -102,6 +135,13 @@ def decode_metadata(block: bytes, tally: Tally) -> Metadata:
         return _DECODER.decode(block)
     except (ValueError, RecursionError):
         return _Reshaper(tally).metadata(_load(block))
+
+
+def full_links(block: bytes, links: list[Link]) -> list[FullLink]:
+    """The same links of a record with their texts and relations."""
+    if links and isinstance(links[0], FullLink):  # of odd JSON, which gives all there is at once
+        return [link for link in links if isinstance(link, FullLink)]
+    return _FULL_DECODER.decode(block).envelope.payload.response.html.links
 
 
 def _is_utf8(block: bytes) -> bool:
@@ -167,13 +207,13 @@ class _Reshaper:
             Meta(*(self._text(meta, key) for key in ("name", "property", "content")))
             for meta in self._objects(head, "Metas")
         ]
-        in_head = [self._link(link) for link in self._objects(head, "Link")]
-        links = [self._link(link) for link in self._objects(html, "Links")]
+        in_head = [HeadLink(self._text(link, "url"), self._text(link, "rel")) for link in self._objects(head, "Link")]
+        links: list[Link] = [self._link(link) for link in self._objects(html, "Links")]
         return Response(headers, Html(Head(self._text(head, "Base"), self._text(head, "Title"), metas, in_head), links))
 
-    def _link(self, link: dict[str, Any]) -> Link:
+    def _link(self, link: dict[str, Any]) -> FullLink:
         texts = (self._text(link, key) for key in ("url", "alt", "title", "data-image-title", "text", "rel"))
-        return Link(self._text(link, "path") or "", *texts)
+        return FullLink(self._text(link, "path") or "", *texts)
 
     def _object(self, parent: dict[str, Any], key: str) -> dict[str, Any]:
         value = parent.get(key)

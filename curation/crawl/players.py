@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -329,13 +330,24 @@ def canonical(url: str) -> Player | None:
     return None
 
 
+@lru_cache(maxsize=1 << 16)  # the links of a page go to few hosts
+def may_be_player(host: str) -> bool:
+    """Whether URLs of a host (as it stands in them) are worth asking about: it is of a known platform."""
+    return _domain(host.rpartition("@")[2].partition(":")[0].lower()) in _BY_DOMAIN
+
+
+def _domain(host: str) -> str:
+    """The last two labels of a host."""
+    return host[host.rfind(".", 0, max(host.rfind("."), 0)) + 1 :]
+
+
 def _find(url: str) -> Player | str | None:
     """What a URL plays; a URL where that says it."""
     match = _URL.match(url)
     if match is None:
         return None
     host = match[1].rpartition("@")[2].partition(":")[0].lower()
-    rows = _BY_DOMAIN.get(host[host.rfind(".", 0, max(host.rfind("."), 0)) + 1 :])
+    rows = _BY_DOMAIN.get(_domain(host))
     if rows is None or len(match[2]) > MAX_PATH_CHARS:
         return None
     for row in rows:

@@ -9,6 +9,9 @@ from typing import NamedTuple
 MAX_RULES = 200_000
 """Rules kept of one file. Every agent of a group gets all its rules, so a hostile file would make billions."""
 
+MAX_WILD_RULES = 5_000
+"""Rules with wildcards that count of one group, the longest: each of them is tried on each path."""
+
 _AGENT_FIELDS = frozenset({b"user-agent", b"useragent", b"user agent"})
 _RULE_FIELDS = {b"allow": True, b"disallow": False} | dict.fromkeys(
     (b"dissallow", b"dissalow", b"disalow", b"diasllow", b"disallaw"),
@@ -73,7 +76,14 @@ class SiteRules:
         names = [name.lower() for name in agents] + ["*"]
         chosen = next((groups[name] for name in names if name in groups), set())
         ordered = sorted(chosen, key=lambda rule: (-len(rule.pattern), not rule.allow, rule.pattern))
-        self._rules = [(_pieces(rule.pattern), rule.allow) for rule in ordered]
+        self._prefixes: dict[str, bool] = {}
+        self._wild: list[tuple[int, bool, list[str]]] = []
+        for rule in ordered:  # of two that are equal the allowing one comes first, and stays
+            if "*" not in rule.pattern and not rule.pattern.endswith("$"):
+                self._prefixes.setdefault(rule.pattern.replace("$", "%24"), rule.allow)
+            elif len(self._wild) < MAX_WILD_RULES:
+                self._wild.append((len(rule.pattern), rule.allow, _pieces(rule.pattern)))
+        self._lengths = sorted({len(prefix) for prefix in self._prefixes}, reverse=True)
 
     def allows(self, path_and_query: str) -> bool:
         """Whether the longest pattern that matches (of two as long, the allowing one) allows this; else True.
@@ -81,11 +91,19 @@ class SiteRules:
         path_and_query: of a URL, without fragment; "" is "/". "*" matches any characters, "$" at the end of a pattern
         the end of the path, and a pattern without it anything that follows. So `Disallow: *.jpg` refuses whatever holds
         ".jpg": /a/b.jpg, /a/b.jpg?x=1, and /a.jpg/b too (RFC 9309 knows no file types; in doubt for the site).
-        Time is linear in the length of the path for each rule.
+        Plain prefixes are looked up by their lengths; time is linear in the length of the path for each other rule.
         """
         octets = (path_and_query or "/").encode("utf-8", "surrogatepass").decode("latin-1")
         path = _normalise(octets).replace("*", "%2A").replace("$", "%24")
-        return next((allow for pieces, allow in self._rules if _matches(pieces, path)), True)
+        fitting = (length for length in self._lengths if length <= len(path))
+        found = next((length for length in fitting if path[:length] in self._prefixes), -1)
+        allow = self._prefixes.get(path[:found], True) if found >= 0 else True
+        for length, allows, pieces in self._wild:
+            if length < found or (length == found and (allow or not allows)):
+                break
+            if _matches(pieces, path):
+                return allows
+        return allow
 
 
 def _pattern(value: bytes) -> str:

@@ -10,16 +10,15 @@ import pyarrow as pa
 from curation.crawl.archive import ArchiveRows, Reading, archive_records
 from curation.crawl.consent import consent_headers
 from curation.crawl.log import ReadLog
-from curation.crawl.pages import BadJsonError, Html, Link, Metadata, Response, decode_metadata
+from curation.crawl.pages import BadJsonError, Html, Link, Metadata, Response, decode_metadata, full_links
 from curation.crawl.records import WarcRecord
 from curation.crawl.urls import media_id
 from curation.crawl.variants import Resolve, resolver
-from curation.crawl.wat_page import MEDIA_PATHS, add_links, describe_head, leads_to_media
+from curation.crawl.wat_page import MEDIA_PATHS, URL_PATHS, add_links, describe_head, leads_to_media
 from curation.errors import Reason
 
 _IMAGE = "IMG@/src"
 _AFTER_IMAGE = "IMG@/srd"  # text starts with _IMAGE exactly if it is in [_IMAGE, _AFTER_IMAGE): faster than startswith
-_ANCHOR = "A@/href"
 _LINKS_AT_ONCE = 4096  # of a page, between two looks at whether a batch is full
 _JSON_TYPE = re.compile(rb"(?i)\ncontent-type[ \t]*:[ \t]*application/json")
 _WARCINFO_TYPE = re.compile(rb"(?i)\nwarc-type[ \t]*:[ \t]*warcinfo")
@@ -92,15 +91,18 @@ class _WatReader:
         page = describe_head(html.head)
         page.robots = sorted({*page.robots, *consent_headers(response.headers)})
         strict = self._variant.strict
-        others: list[Link] = []
         images: list[Link] = []
+        others = strict and (b'"license' in record.block or b'license"' in record.block)  # perhaps a link's relation
         for link in html.links:
             path = link.path
             if _IMAGE <= path < _AFTER_IMAGE:
                 images.append(link)
-            elif strict and (leads_to_media(link) if path == _ANCHOR else path in MEDIA_PATHS):
-                others.append(link)
-        add_links(others, page)
+            elif strict and not others:
+                others = path in MEDIA_PATHS or bool(
+                    path in URL_PATHS and link.url and leads_to_media(link.url)
+                )
+        if others:
+            add_links(full_links(record.block, html.links), page)
         facts = self.archive.facts(page, page_url, resolve)
         for start in range(0, len(images) if self._images else 0, _LINKS_AT_ONCE):
             rows = self._add(images[start : start + _LINKS_AT_ONCE], resolve)

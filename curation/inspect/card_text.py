@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from curation.inspect.card_filters import filters_section
 from curation.inspect.card_words import (
     Row,
     count,
     escaped,
     losses,
     name_of,
-    parts_words,
     ratio,
     share,
     target_words,
@@ -51,7 +51,7 @@ def card_markdown(card: Row) -> str:
     sections = (
         _head,
         _funnel,
-        _filters,
+        filters_section,
         _rejections,
         _matching,
         _thresholds,
@@ -115,50 +115,6 @@ def _funnel(card: Row) -> list[str]:
         "each step and what was left out before it add up to the step before.",
         _table(["<step", "rows", "media", "share", "<left out"], rows),
     ]
-
-
-def _filters(card: Row) -> list[str]:
-    """What the recipe's filters were told and refused, one line each; those that it does not use together."""
-    filters = card["filters"]
-    consent, domains = filters["consent"], filters["domains"]
-    agents = " and ".join(map(escaped, consent["agents"]))
-    signals = ", ".join(map(escaped, consent["refuse"]))
-    used = {
-        "consent": f"honoured: {signals or 'no directive of a page'}" + _site_rules(filters, agents),
-        "licence": f"only {', '.join(map(escaped, filters['licences']))}" if filters["licences"] else "",
-        "domain": _domains(domains),
-        "refused": f"lists of {', '.join(map(escaped, filters['refusals']))}" if filters["refusals"] else "",
-        "classifier": ", ".join(map(escaped, filters["classifiers"])),
-    }
-    titles = {"consent": "Consent", "licence": "Licences", "domain": "Domains", "refused": "Lists of refusals",
-              "classifier": "Text classifiers"}
-    lines = []
-    for kind, words in used.items():
-        parts = {name: lost for name, lost in filters["refused"].items() if name.split(":")[0] == kind}
-        if words or parts:
-            refused = f"{count(sum(parts.values()))} candidates refused{escaped(parts_words(parts))}"
-            lines.append(f"- {titles[kind]}: {refused} ({words}).")
-    unused = [titles[kind].lower() for kind, words in used.items() if not words]
-    if unused:
-        lines.append(f"- Not used: {', '.join(unused)}.")
-    return ["## Filters before any download", "\n".join(lines)]
-
-
-def _site_rules(filters: Row, agents: str) -> str:
-    scope = {"media": "one refusing page keeps a media out wherever it is shown, but noindex and none concern only "
-             "their page", "page": "each page speaks for itself"}[filters["consent"]["scope"]]
-    if not filters["consent"]["site_rules"]:
-        return f"; not robots.txt and ai.txt; {scope}"
-    rules = filters["site_rules"]
-    held = f"of which the archives hold {count(rules)} rules" if rules else "of which the archives hold none"
-    return f", and robots.txt and ai.txt for {agents}, {held}; {scope}"
-
-
-def _domains(domains: Row) -> str:
-    """How many domains or lists of them are named: they can be many."""
-    parts = [f"{len(domains[name])} {words}" for name, words in (("allow", "allowed"), ("deny", "denied"))
-             if domains[name]]
-    return " and ".join(parts) + " in the recipe" if parts else ""
 
 
 def _rejections(card: Row) -> list[str]:

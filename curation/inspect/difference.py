@@ -211,12 +211,19 @@ def _changes(a: _Side, b: _Side) -> dict[str, list[str]]:
     match, balance = ((a.stages[stage].context, b.stages[stage].context) for stage in ("match", "balance"))
     found = {
         "extract": _archives(a.stages["extract"], b.stages["extract"]),
+        "pairs": _lists(a.stages["pairs"], b.stages["pairs"]),
         "match": changed_vocabularies(*match),
         "thresholds": changed_thresholds(*balance)}
     sections = {"extract": "extract.", "pairs": "pairs.", "match": "match.", "pick": "draw.texts_per_media:",
                 "count": "count.", "thresholds": "balance.", "seed": "draw.seed:"}
     return {part: [*found.get(part, []), *sorted(line for line in lines if line.startswith(section))]
             for part, section in sections.items()}
+
+
+def _lists(a: Manifest, b: Manifest) -> list[str]:
+    """Lists and models of filters that hold something else, although they may be named alike."""
+    same = a.context.get("filters") == b.context.get("filters")
+    return [] if same else ["the lists or models of pairs.filters hold something else"]
 
 
 def _archives(a: Manifest, b: Manifest) -> list[str]:

@@ -24,6 +24,7 @@ from curation.runner.catalog import Catalog
 from curation.runner.progress import Silent
 from curation.runner.run import Run, StagePlan
 from curation.runner.stage import Manifest, Stage
+from curation.runner.units import Unit
 from curation.storage import Store
 
 _NAMED = 3  # archives that a reason names
@@ -152,9 +153,8 @@ class _Planner:
         why = reasons(plan, self._run.catalog)
         line = StageForecast(stage.name, stage.about, len(plan.units), len(pending), True, why)
         kept = sum(report.rows(stage.outputs[0].name) for report in plan.reusable.values())
-        inputs = self._rates.archive_bytes(pending) if not stage.after else None
         expected = self._rates.kept(plan.context["thresholds"]) if "thresholds" in plan.context else None
-        return self._estimated(stage, line, inputs=inputs, already=kept, expected=expected)
+        return self._estimated(stage, line, archives=pending, already=kept, expected=expected)
 
     def _unsolved(self, stage: Stage) -> StageForecast:
         """balance, when its target has not been solved for these draws."""
@@ -177,12 +177,13 @@ class _Planner:
         """Units of a stage after extract."""
         return 1 if stage.name == "count" else self._recipe.pairs.media_buckets
 
-    def _estimated(self, stage: Stage, line: StageForecast, *, inputs: float | None = None, already: int = 0,
+    def _estimated(self, stage: Stage, line: StageForecast, *, archives: Sequence[Unit] = (), already: int = 0,
                    expected: int | None = None) -> StageForecast:
-        """The line with estimates. inputs: bytes of archives; expected: rows in all, where they are known better."""
-        rates, basis = self._rates.of(stage)
+        """The line with estimates. archives: what extract reads; expected: rows in all, where they are known better."""
+        rates, basis = self._rates.of(stage) if stage.after else self._rates.of_archives(stage, archives)
         published = self._run.catalog.current(stage.name)
         share = line.to_do / max(1, line.units)
+        inputs = None if stage.after else self._rates.archive_bytes(archives)
         if stage.after:
             source = self._rows.get(self._rates.source_stage(stage))
             inputs = None if source is None else source * share

@@ -59,6 +59,7 @@ class Sample:
     """A text with the entry; `critical_threshold` is infinite where another text of its media was picked."""
 
     pair_id: str
+    modality: str
     text: str
     critical_threshold: float
 
@@ -185,7 +186,7 @@ def _hosts(query: Query, lang: str, limit: int) -> list[HostCount]:
 
 def _samples(query: Query, lang: str, kept: bool, limit: int) -> list[Sample]:
     return [Sample(**row) for row in query.rows(
-        "SELECT pair_id, text, critical_threshold FROM holder_texts WHERE vocabulary_lang = ? AND kept = ? "
+        "SELECT pair_id, modality, text, critical_threshold FROM holder_texts WHERE vocabulary_lang = ? AND kept = ? "
         "ORDER BY pair_id LIMIT ?", [lang, kept, limit])]
 
 

@@ -8,8 +8,8 @@ from curation.inspect.wording import how_many, number, quoted
 
 _BLAMED = {
     "extract": "not among the candidates",
-    "pairs": "dropped by a rule, or another text after redaction",
-    "match": "the entry is not found in it",
+    "pairs": "dropped by a rule or filter, or another text after redaction",
+    "match": "the entry is not found in it, or none of its text sources counts",
     "pick": "another text of its media was picked",
     "count": "the entries' counts differ",
     "thresholds": "the thresholds differ",
@@ -34,12 +34,14 @@ def _entry(entry: EntryStory, never: str | None) -> list[str]:
     if not entry.modalities:
         return ["  no text holds it" + (f", and none ever can: {never}" if never else "")]
     lines = [line for modality in entry.modalities for line in _modality(modality)]
-    lines.append("  page hosts (texts, kept)")
+    several = len(entry.modalities) > 1
+    lines.append(f"  page hosts{' of all modalities' if several else ''} (texts, kept)")
     width = max(len(host.host) for host in entry.hosts) if entry.hosts else 0
     for host in entry.hosts:
         name = quoted(host.host or "(page not known)")[1:-1]
         lines.append(f"    {name:<{max(width, 16)}}  {host.matched:>9,}  {host.kept:>9,}")
-    return lines + _samples("kept", entry.kept_samples) + _samples("not kept", entry.dropped_samples)
+    return [*lines, *_samples("kept", entry.kept_samples, several),
+            *_samples("not kept", entry.dropped_samples, several)]
 
 
 def _modality(found: ModalityStory) -> list[str]:
@@ -51,10 +53,13 @@ def _modality(found: ModalityStory) -> list[str]:
         f"so by this entry alone a text is kept with probability {found.probability:.4g}"]
 
 
-def _samples(kind: str, samples: list[Sample]) -> list[str]:
+def _samples(kind: str, samples: list[Sample], several: bool) -> list[str]:
     lines = [f"  {kind}, for example"] if samples else []
-    return lines + [f"    {quoted(text.text)}  needs t >= {number(text.critical_threshold)}  {text.pair_id}"
-                    for text in samples]
+    for text in samples:
+        modality = f"{text.modality:<5}  " if several else ""
+        needed = number(text.critical_threshold)
+        lines.append(f"    {modality}{quoted(text.text)}  needs t >= {needed}  {text.pair_id}")
+    return lines
 
 
 def difference_lines(difference: Difference) -> list[str]:

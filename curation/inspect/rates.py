@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
@@ -12,7 +13,7 @@ from curation.balance import CriticalHistogram
 from curation.errors import WorkFolderError
 from curation.runner.catalog import Catalog
 from curation.runner.stage import Manifest, Stage
-from curation.runner.units import Unit
+from curation.runner.units import Unit, UnitReport
 from curation.schemas import CANDIDATES, DRAW_HISTOGRAMS, MATCHES, PAIRS
 
 
@@ -53,6 +54,7 @@ MOST_ENTRIES = 500_000  # of a vocabulary (MetaCLIP's): entry_counts stops growi
 
 _FIRST_DATASET = {"extract": CANDIDATES.name, "pairs": PAIRS.name, "match": MATCHES.name}
 
+_BY_DEFAULT = "default rates"
 _ENOUGH_ROWS = 1000  # made by a stage, from which the folder's own rows and bytes are taken
 _ENOUGH_S = 30.0  # of one core, from which its seconds are: below, loading and compiling outweigh the work
 _UNTIMED = "pairs"  # its reports time the second half of the shuffle only
@@ -69,33 +71,49 @@ class RateBook:
         return DEFAULTS[stage.name].source
 
     def of(self, stage: Stage) -> tuple[Rates, str]:
-        """The rates of a stage, and in words where they come from."""
-        rates = DEFAULTS[stage.name]
+        """The rates of a stage that reads rows, and in words where they come from."""
+        default = DEFAULTS[stage.name]
         published = self._catalog.current(stage.name)
-        inputs = self._inputs(published) if published else None
-        rows = published.rows(stage.outputs[0].name) if published else 0
-        if published is None or not inputs or rows < _ENOUGH_ROWS:
-            return rates, "default rates"
-        size = sum(published.size_bytes(dataset.name) for dataset in stage.outputs)
-        rates = replace(rates, rows=rows / inputs, size_bytes=size / rows)
-        spent = sum(report.cpu_s for report in published.reports.values())
-        if spent < _ENOUGH_S or stage.name == _UNTIMED:
-            return rates, "as before in this folder, time by default rates"
-        return replace(rates, core_s=spent / inputs * 1e6), "as before in this folder"
+        inputs = self._input_rows(published) if published else None
+        if published is None or not inputs:
+            return default, _BY_DEFAULT
+        return _measured(default, inputs, stage, list(published.reports.values()))
+
+    def of_archives(self, stage: Stage, units: Sequence[Unit]) -> tuple[Rates, str]:
+        """The rates of extract for some archives: those of their kinds (wat, warc, table), weighted by their bytes."""
+        sizes = _sizes_by_kind([unit.inputs for unit in units]) or {"wat": None}
+        weights = {kind: size or 1.0 for kind, size in sizes.items()}
+        of_kinds = {kind: self._of_kind(stage, kind) for kind in weights}
+        total = sum(weights.values())
+        rates = {kind: rates for kind, (rates, _) in of_kinds.items()}
+        rows = sum(weights[kind] * rates[kind].rows for kind in weights) / total
+        size = sum(weights[kind] * rates[kind].rows * rates[kind].size_bytes for kind in weights) / total
+        core_s = sum(weights[kind] * rates[kind].core_s for kind in weights) / total
+        bases = sorted({basis for _, basis in of_kinds.values()})
+        basis = bases[0] if len(bases) == 1 else "; ".join(f"{kind}: {of_kinds[kind][1]}" for kind in sorted(of_kinds))
+        return Rates("", rows, size / rows if rows else 0.0, core_s), basis
+
+    def _of_kind(self, stage: Stage, kind: str) -> tuple[Rates, str]:
+        published = self._catalog.current(stage.name)
+        plan = published and self._catalog.store.read_json(f"_runs/{stage.name}/{published.version}/plan.json")
+        if not published or not plan:
+            return ARCHIVES[kind], _BY_DEFAULT
+        units = [unit for unit in plan if _kind(unit["inputs"]) == kind and unit["unit"] in published.reports]
+        inputs = _sum_sizes([unit["inputs"].get("size_bytes") for unit in units])
+        if not inputs:
+            return ARCHIVES[kind], _BY_DEFAULT
+        return _measured(ARCHIVES[kind], inputs, stage, [published.reports[unit["unit"]] for unit in units])
 
     def rows(self, stage: Stage, rates: Rates, inputs: float, vocabularies: int) -> int:
         """Rows of the stage's first dataset that so many inputs would give."""
         rows = round(inputs * rates.rows)
         return min(rows, MOST_ENTRIES * vocabularies) if stage.name == "count" else rows
 
-    def _inputs(self, made: Manifest) -> float | None:
-        """What a published version was made from: bytes of archives, or rows."""
+    def _input_rows(self, made: Manifest) -> int | None:
+        """The rows that a published version was made from."""
         source = DEFAULTS[made.stage].source
-        if source:
-            manifest = self._catalog.stored(source, made.inputs[source])
-            return None if manifest is None else manifest.rows(_FIRST_DATASET[source])
-        units = self._catalog.store.read_json(f"_runs/{made.stage}/{made.version}/plan.json")
-        return None if units is None else _sum_sizes([unit["inputs"].get("size_bytes") for unit in units])
+        manifest = self._catalog.stored(source, made.inputs[source])
+        return None if manifest is None else manifest.rows(_FIRST_DATASET[source])
 
     def archive_bytes(self, units: Sequence[Unit]) -> float | None:
         """Bytes of the archives that units read; None where none says its size (a web server may not)."""
@@ -116,6 +134,30 @@ class RateBook:
                 bins, pairs = (np.asarray(rows.column(name)) for name in ("bin", "pairs"))
                 total += CriticalHistogram.from_bins(bins, pairs).size(t)
         return round(total)
+
+
+def _measured(default: Rates, inputs: float, stage: Stage, made: Sequence[UnitReport]) -> tuple[Rates, str]:
+    """What a stage made of so many inputs as rates, as far as that was enough to go by, and where they come from."""
+    rows = sum(report.rows(stage.outputs[0].name) for report in made)
+    if rows < _ENOUGH_ROWS:
+        return default, _BY_DEFAULT
+    size = sum(file.size_bytes for report in made for files in report.files.values() for file in files)
+    rates = replace(default, rows=rows / inputs, size_bytes=size / rows)
+    spent = sum(report.cpu_s for report in made)
+    if spent < _ENOUGH_S or stage.name == _UNTIMED:
+        return rates, "as before in this folder, time by default rates"
+    return replace(rates, core_s=spent / inputs * 1e6), "as before in this folder"
+
+
+def _kind(inputs: Mapping[str, Any]) -> str:
+    """Kind of an archive by its unit's inputs."""
+    return str(inputs.get("source", {}).get("kind", "wat"))
+
+
+def _sizes_by_kind(archives: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    kinds = sorted({_kind(inputs) for inputs in archives})
+    return {kind: _sum_sizes([inputs.get("size_bytes") for inputs in archives if _kind(inputs) == kind])
+            for kind in kinds}
 
 
 def _sum_sizes(sizes: Sequence[int | None]) -> float | None:

@@ -145,8 +145,7 @@ def _modalities(card: Row, console: Console) -> None:
     rows = card["breakdowns"]["modality"]["values"]
     if len(rows) < 2:
         return
-    _heading(console, "Pairs by modality, each balanced by its own counts" if not card["thresholds"]["pool_modalities"]
-             else "Pairs by modality", (_KEPT, "kept"), (_GONE, "not matched or thinned out"))
+    _heading(console, "Pairs by modality", (_KEPT, "kept"), (_GONE, "not matched or thinned out"))
     most = max(row["pairs"] for row in rows)
     _grid(console, "lrblr", [
         [f"  {row['value']}", count(row["pairs"]),
@@ -181,12 +180,11 @@ def _head_and_tail(card: Row, console: Console) -> None:
 def _by_modality_too(rows: list[Row]) -> list[Row]:
     """The rows, with the first of every modality in front, so that no modality is cut off behind another."""
     places: dict[str, int] = {}
-    seats = []
+    seats: list[tuple[bool, int]] = []
     for row in rows:
         place = places[row["modality"]] = places.get(row["modality"], 0) + 1
         seats.append((place > _SEATS, len(seats)))
-    first = sorted(seats)[:_LANGUAGES]
-    chosen = sorted(seat for _, seat in first)
+    chosen = sorted(seat for _, seat in sorted(seats)[:_LANGUAGES])
     return [rows[seat] for seat in chosen] + [row for seat, row in enumerate(rows) if seat not in chosen]
 
 

@@ -1,6 +1,7 @@
 """Public builders for tests and demos: a small web, damaged archives, tables of any size. All reproducible.
 
-    web = build_web(folder)                                   # WARC and WAT files, and what they say
+    web = build_web(folder)                                   # WARC and WAT files
+    web.warc_candidates(), web.candidates()                   # what readers of the one and the other must find
     edges = build_edge_archives(folder)                       # one known damage each
     table = build_table(path, 5_000_000, vocabulary=entries)  # (url, caption, page_url) with a long tail
 """

@@ -1,11 +1,15 @@
-"""What a careful reader finds on the pages of a generated web, written down from the facts: no HTML is looked at."""
+"""What a careful reader finds on the pages of a generated web, written down from the facts: no HTML is looked at.
+
+A reader makes one medium of all that a page says about one URL (of a platform's players: the URL of the video). Titles
+and headings of the page are said of each of its videos and audios, a card's title and description of its image too.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from curation.testing.facts import Card, ImageFact, PageFact, one_line
+from curation.testing.facts import Card, PageFact, one_line
 from curation.testing.hosts import LICENCE_IDS
 from curation.testing.recordings import SCHEMA_FORMS, Mention, Recording
 from curation.testing.wat import clipped
@@ -81,7 +85,7 @@ def warc_candidates(page: PageFact) -> Iterator[Candidate]:
     for image in page.images:
         url = image.best_url or image.url
         if url is not None:
-            texts = (
+            texts: tuple[tuple[str, str | None], ...] = (
                 *(("alt", image.alt), ("title", image.title), ("data-image-title", image.data_title)),
                 *(("figcaption", image.figcaption), ("link-text", image.link_text), ("link-title", image.link_title)),
             )
@@ -147,11 +151,6 @@ def _described(mention: Mention, media: _Media) -> None:
 # The WAT reader
 
 
-def wat_image_texts(page: PageFact) -> Iterator[tuple[ImageFact, str, str]]:
-    """(image, field, text) of the <img> elements: src, alt and title are all that a WAT has of them."""
-    return ((image, source, text) for image in page.images for source, text in image.texts)
-
-
 def wat_candidates(page: PageFact) -> Iterator[Candidate]:
     """What the WAT record says: no <img> but its src, alt and title, no schema.org, no captions, no titles of players.
 
@@ -171,9 +170,9 @@ def wat_candidates(page: PageFact) -> Iterator[Candidate]:
     _of_card(page, media)
     _of_page(media, (*_card_texts(page.card), ("page-title", clipped(page.title))))
     yield from _candidates(page, media, licence)
-    for image, source, text in wat_image_texts(page):
-        alone = _Media()
-        alone.at(str(image.url), "image").add(((source, text),))
+    for image in page.images:
+        alone = _Media()  # a WAT reader holds nothing else against an <img>
+        alone.at(str(image.url), "image").add(image.texts)
         yield from _candidates(page, alone, licence)
 
 

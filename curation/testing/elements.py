@@ -80,28 +80,31 @@ def _element(mention: Mention) -> str:
     form, src, recording = mention.form, mention.src, mention.recording
     said = escape(recording.title, quote=False)
     size = {"width": recording.width, "height": recording.height}
-    if form == "video":
-        return f"<video controls{attributes(src=src, poster=recording.poster, **size)}>{said}</video>"
-    if form == "source":
-        sources = "".join(f"<source{attributes(src=url, type=kind)}>" for url, kind in _sources(src))
-        tracks = "".join(
-            f"<track{attributes(src=url, kind=kind, srclang=lang)}>" for url, kind, lang in mention.tracks
-        )
-        return f"<video controls{attributes(poster=recording.poster)}>{sources}{tracks}{said}</video>"
-    if form == "audio":
-        return f"<audio controls{attributes(src=src, title=mention.text)}>{said}</audio>"
-    if form == "iframe":
-        return f"<iframe{attributes(src=src, title=mention.text, **size)} allowfullscreen></iframe>"
-    if form == "lazy-iframe":
-        return f'<iframe src="about:blank"{attributes(data_src=src, title=mention.text, **size)}></iframe>'
-    if form == "embed":
-        return f"<embed{attributes(src=src, title=mention.text, **size)}>"
-    if form == "object":
-        return f"<object{attributes(data=src, type='video/mp4', title=mention.text, **size)}>{said}</object>"
+    if form in ("video", "source"):
+        return _video(mention, said)
+    titled = attributes(title=mention.text, **size)
+    elements = {
+        "audio": f"<audio controls{attributes(src=src, title=mention.text)}>{said}</audio>",
+        "iframe": f"<iframe{attributes(src=src)}{titled} allowfullscreen></iframe>",
+        "lazy-iframe": f'<iframe src="about:blank"{attributes(data_src=src)}{titled}></iframe>',
+        "embed": f"<embed{attributes(src=src)}{titled}>",
+        "object": f"<object{attributes(data=src, type='video/mp4')}{titled}>{said}</object>",
+    }
     if form in ("link", "share"):
         text = escape(mention.text or "", quote=False)
         return f"<p><a{attributes(href=src, title=mention.link_title)}>{text}</a></p>"
-    return ""
+    return elements.get(form, "")
+
+
+def _video(mention: Mention, said: str) -> str:
+    """A <video> with its address, or with sources and tracks."""
+    recording = mention.recording
+    if mention.form == "video":
+        named = attributes(src=mention.src, poster=recording.poster, width=recording.width, height=recording.height)
+        return f"<video controls{named}>{said}</video>"
+    sources = "".join(f"<source{attributes(src=url, type=kind)}>" for url, kind in _sources(mention.src))
+    tracks = "".join(f"<track{attributes(src=url, kind=kind, srclang=lang)}>" for url, kind, lang in mention.tracks)
+    return f"<video controls{attributes(poster=recording.poster)}>{sources}{tracks}{said}</video>"
 
 
 def _sources(src: str) -> list[tuple[str, str]]:

@@ -15,8 +15,8 @@ from curation.testing.recording_plans import is_recorded, keeps_open, plan_recor
 _NO_ROBOTS: tuple[str, ...] = ()
 # What a page's <meta name="robots"> says, and how often; of pages that show what many pages show the last is left out.
 _ROBOTS = (
-    (83, _NO_ROBOTS), (4, ("noindex",)), (3, ("nofollow", "noindex")), (3, ("noimageai",)),
-    (7, ("noai", "noimageai")),
+    (86, _NO_ROBOTS), (4, ("noindex",)), (3, ("nofollow", "noindex")), (3, ("noimageai",)),
+    (4, ("noai", "noimageai")),
 )  # fmt: skip
 # The header as sent, and the directives it gives; the crawler that this project answers to is ccbot.
 _SENT = (

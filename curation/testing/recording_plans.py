@@ -33,6 +33,7 @@ _FORMS = {
     ("audio", "file"): (("audio",), ("audio", "json-ld"), ("link",), ("audio", "og"), ("json-ld",), ("audio", "bare")),
     ("audio", "player"): (("iframe",), ("share",), ("iframe", "json-ld")),
 }  # fmt: skip
+_TITLED = ("iframe", "lazy-iframe", "link", "share")
 _POPULAR_WEIGHTS = (40, 22, 14, 10, 8, 6)
 
 
@@ -47,8 +48,8 @@ def plan_recordings(host: Host, lang: str, topic: str, number: int, seed: int) -
     writer = Writer(lang, rng, recorded=True)
     found: dict[str, Recording] = {}
     if rng.random() < _VIDEOS.get(host.kind, 0.0):
-        for _ in range(rng.randint(1, 2) if host.kind == "video" else 1):
-            concept = topic if is_recorded(host) and rng.random() < 0.6 else writer.concept()
+        for _ in range(rng.randint(1, 3) if host.kind == "video" else 1):
+            concept = topic if is_recorded(host) and rng.random() < 0.45 else writer.concept()
             recording = _video(host, writer, rng, concept, seed)
             found.setdefault(recording.url, recording)
     if rng.random() < _AUDIOS.get(host.kind, 0.0):
@@ -75,11 +76,13 @@ def _video(host: Host, writer: Writer, rng: random.Random, concept: str, seed: i
 def _mentions(recording: Recording, all_of_page: list[Recording], writer: Writer, rng: random.Random) -> list[Mention]:
     alone = sum(other.modality == recording.modality for other in all_of_page) == 1
     mentions = []
-    for form in rng.choice(_FORMS[recording.modality, recording.kind]):
-        form = "json-ld" if form == "bare" and not alone else form  # without an address, it would be about either
+    for planned in rng.choice(_FORMS[recording.modality, recording.kind]):
+        form = "json-ld" if planned == "bare" and not alone else planned  # without an address: about which of them?
         text = link_title = figcaption = None
-        if form in ("iframe", "lazy-iframe", "link", "share") or (form in ("audio", "object", "embed") and rng.random() < 0.7):
+        if form in _TITLED or (form in ("audio", "object", "embed") and rng.random() < 0.7):
             text = recording.title
+        if form in ("link", "share") and rng.random() < 0.3:
+            text = f"{recording.title} {recording.description}"  # longer than what a WAT keeps
         if form in ("link", "share") and rng.random() < 0.4:
             link_title = writer.caption(recording.concepts[0] if recording.concepts else "").text
         if form in ("video", "source", "iframe") and rng.random() < 0.25:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from urllib.parse import quote
 
@@ -57,8 +57,8 @@ class Mention:
     """One way a page names a recording, under the URL src as written.
 
     form: video, source, audio (elements), object, embed, iframe, lazy-iframe (its src comes by a script), link (to the
-    file), share (to a watch page), og, twitter, or one of SCHEMA_FORMS. text: its title attribute or, of link and share, what the link says; link_title:
-    the title of a link; figcaption: of the figure around it.
+    file), share (to a watch page), og, twitter, or one of SCHEMA_FORMS. text: its title attribute or, of link and
+    share, what the link says; link_title: the title of a link; figcaption: of the figure around it.
     """
 
     form: str
@@ -190,14 +190,12 @@ def _of_platform(name: str, writer: Writer, rng: random.Random, modality: str) -
     url = platform.canonical.format(identity)
     licence = rng.choice((None, None, LICENCES["by"]))
     recording = _recording(writer, rng, writer.concept(), (modality, "player", url, poster, licence))
-    return Recording(
-        **{
-            **vars(recording),
-            "embeds": tuple(form.format(identity) for form in platform.embeds),
-            "pages": tuple(form.format(identity) for form in platform.pages),
-            "platform": name,
-            "platform_id": identity,
-        }
+    return replace(
+        recording,
+        embeds=tuple(form.format(identity) for form in platform.embeds),
+        pages=tuple(form.format(identity) for form in platform.pages),
+        platform=name,
+        platform_id=identity,
     )
 
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from curation.errors import InputError, Reason
-from curation.testing.archives import Capture, Headers, Record, info_record, record_id, write_archive
+from curation.testing.archives import Capture, Headers, info_record, record_id, write_archive
 from curation.testing.candidates import Candidate, warc_candidates, wat_candidates
 from curation.testing.facts import Damage, ImageFact, PageFact
 from curation.testing.hosts import HOSTS, PRIVATE_KINDS, Host

@@ -193,3 +193,19 @@ def test_megabytes_take_bounded_time(piece: bytes) -> None:
     assert len(rules) <= MAX_RULES
     SiteRules(rules, ["a"]).allows("/" + "a" * 1000)
     assert time.process_time() - start < 4
+
+
+def test_a_longer_wildcard_beats_a_prefix_that_is_the_whole_path() -> None:
+    rules = parse_rules(b"user-agent: *\nallow: /a\ndisallow: /*a\nallow: /abcdef")
+    assert not SiteRules(rules, ["curation"]).allows("/a")
+
+
+def test_a_file_full_of_rules_is_no_denial_of_service() -> None:
+    literal = b"".join(b"disallow: /private/%d/\n" % n for n in range(20_000))
+    wild = b"".join(b"disallow: /*x%d*y\n" % n for n in range(20_000))
+    rules = SiteRules(parse_rules(b"user-agent: *\n" + literal + wild, 1 << 20), ["curation"])
+    assert not rules.allows("/private/19999/a")
+    start = time.process_time()
+    for n in range(200):
+        assert rules.allows(f"/public/{n}")
+    assert time.process_time() - start < 5  # it takes half a second; every rule on every path would take 15

@@ -119,7 +119,8 @@ def _pair(draw: random.Random, pool: Pool, media: tuple[str, str, int], text: in
     media_id, modality, number = media
     lang = draw.choice([*pool.vocabularies, "xx", ""])
     ids = sorted({min(int(draw.paretovariate(0.7)) - 1, 47) for _ in range(draw.choice([0, 1, 2, 3, 5]))})
-    vocabulary = lang if lang in pool.vocabularies else None
+    counts_not = draw.random() < 0.1  # none of its text sources counts for matching
+    vocabulary = lang if lang in pool.vocabularies and not counts_not else None
     critical = round(math.exp(draw.uniform(0, 3)), 3)
     picked = draw.random() < 0.9
     occurrence = {
@@ -153,6 +154,7 @@ def _pair(draw: random.Random, pool: Pool, media: tuple[str, str, int], text: in
         "occurrences": len(sources),
         "entry_ids": entry_ids,
         "vocabulary_lang": vocabulary,
+        "other_source": counts_not,
         "source_rank": 0,
         "picked": picked,
         "critical_threshold": critical if picked else math.inf,
@@ -309,7 +311,8 @@ def _match(stage: _Stage, pool: Pool) -> None:
             name,
             [(MATCHES, matches), (MATCH_COUNTS, entry_rows(matches))],
             {
-                "no_vocabulary": sum(row["vocabulary_lang"] is None for row in rows),
+                "other_source": sum(row["other_source"] for row in rows),
+                "no_vocabulary": sum(row["vocabulary_lang"] is None and not row["other_source"] for row in rows),
                 "unmatched": sum(row["vocabulary_lang"] is not None and not row["entry_ids"] for row in rows),
                 "entry_matches": sum(len(row["entry_ids"]) for row in matches),
             },

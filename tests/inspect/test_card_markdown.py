@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from curation.inspect.card import build_card, write_card
 from curation.inspect.card_text import card_markdown
-from curation.inspect.card_words import count, escaped, name_of, plain, share
+from curation.inspect.card_words import count, escaped, losses, name_of, plain, share
 
 CELLS = re.compile(r"(?<!\\)(?:\\\\)*\|")
 
@@ -60,15 +60,19 @@ def test_every_section_is_there_with_its_numbers(card: Row) -> None:
     titles = re.findall(r"^## (.*)$", text, re.MULTILINE)
     assert titles == [
         "From files to kept pairs",
+        "Filters before any download",
         "Rejections",
         "Matching",
         "Thresholds",
         "Head and tail",
         "Sizes at other thresholds",
         "Most frequent entries",
-        "By language of the text",
         "By modality",
-        "By text source",
+        "By modality and text source",
+        "By language of the text",
+        "By language the page declares",
+        "By platform",
+        "By licence",
         "By page host",
         "By snapshot",
         "Beside MetaCLIP",
@@ -98,6 +102,72 @@ def test_long_lists_are_cut_and_say_so(card: Row) -> None:
     assert "10 smaller ones are in card.json." in text
     assert "| x39 |" in text
     assert "| x9 |" not in text
+
+
+COUNTS = {
+    "duplicates": 9,
+    "filtered:min_chars": 1,
+    "filtered:drop_urls": 4,
+    "filtered:refused:bad|sites": 2,
+    "filtered:consent:robots.txt": 3,
+    "filtered:consent:noai": 30,
+    "filtered:licence": 5,
+    "filtered:domain": 6,
+    "filtered:classifier:nsfw": 7,
+}
+
+
+def test_filters_of_one_kind_are_one_loss() -> None:
+    assert losses(COUNTS) == [
+        (9, "same media and text seen before (duplicates)"),
+        (2, "filtered by lists of refusals: bad|sites 2"),
+        (33, "filtered by consent: noai 30, robots.txt 3"),
+        (5, "filtered by licence"),
+        (6, "filtered by domains"),
+        (7, "filtered by classifiers: nsfw 7"),
+        (5, "filtered by text rules: drop_urls 4, min_chars 1"),
+    ]
+
+
+def filters_of(tmp_path: Path, filters: Row, **dropped: int) -> str:
+    pool = make_pool(1)
+    pool.dropped = {f"filtered:{name}": lost for name, lost in dropped.items()}
+    recipe = make_recipe(pool, pairs={"filters": filters})
+    return card_markdown(build_card(publish(tmp_path, pool, recipe), recipe)).split("## Rejections")[0]
+
+
+def test_filters_say_what_they_were_told_and_refused(tmp_path: Path) -> None:
+    text = filters_of(
+        tmp_path,
+        {
+            "consent": {"refuse": ["noai"], "site_rules": False, "scope": "page"},
+            "licences": ["CC", "MIT"],
+            "domains": {"allow": ["a.example"], "deny": ["b.example", "@list.txt"]},
+            "refusals": ["/lists/a|b"],
+            "classifiers": [{"name": "nsfw", "model": "m.bin", "refuse": ["__label__x"]}],
+        },
+        **{"consent:noai": 12, "licence": 3, "domain": 4, "refused:csam": 1, "refused:bad": 2, "classifier:nsfw": 5},
+    )
+    assert "- Consent: 12 candidates refused: noai 12 (honoured: noai; robots.txt and ai.txt are not asked; a" in text
+    assert "- Licences: 3 candidates refused (only CC, MIT)." in text
+    assert "- Domains: 4 candidates refused (1 allowed and 2 denied in the recipe)." in text
+    assert r"- Lists of refusals: 3 candidates refused: bad 2, csam 1 (of /lists/a\|b)." in text
+    assert "- Text classifiers: 5 candidates refused: nsfw 5 (nsfw)." in text
+    assert "Not used" not in text
+
+
+def test_filters_that_are_not_used_are_named(tmp_path: Path) -> None:
+    text = filters_of(tmp_path / "none", {"consent": {"refuse": [], "site_rules": False}})
+    assert "- Not used: consent, licences, domains, lists of refusals, text classifiers." in text
+    text = filters_of(tmp_path / "default", {})
+    assert "robots.txt and ai.txt for curation, ccbot, of which the archives hold none" in text
+    assert "one refusing page keeps a media out wherever it is shown" in text
+
+
+def test_every_modality_is_said_to_stand_for_itself(card: Row) -> None:
+    assert "Each modality is balanced by its own counts" in card_markdown(card)
+    card["thresholds"]["pool_modalities"] = True
+    assert "Each modality is balanced by its own counts" not in card_markdown(card)
 
 
 @given(st.text())

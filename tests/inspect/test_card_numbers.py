@@ -22,7 +22,7 @@ pools = st.builds(
     st.integers(0, 10**6),
     media=st.integers(1, 150),
     languages=st.sampled_from([("en",), ("de",), ("en", "de", "zh")]),
-    modalities=st.sampled_from([("image",), ("image", "video")]),
+    modalities=st.sampled_from([("image",), ("image", "video"), ("image", "video", "audio")]),
 )
 
 
@@ -43,7 +43,18 @@ def test_every_number_is_the_counted_one(pool: Pool) -> None:
     check_top_entries(pool, card)
     for facet, values in FACETS.items():
         check_breakdown(pool, card["breakdowns"][facet], values)
-    check_languages_have_no_candidates(card)
+    check_what_a_step_does_not_carry(card)
+    check_filters(pool, card)
+
+
+def check_filters(pool: Pool, card: Row) -> None:
+    assert card["filters"]["refused"] == {
+        name.removeprefix("filtered:"): lost
+        for name, lost in pool.dropped.items()
+        if name.startswith("filtered:") and name not in ("filtered:min_chars", "filtered:language")
+    }
+    assert card["filters"]["consent"]["scope"] == "media"
+    assert card["filters"]["site_rules"] == 0
 
 
 def check_funnel(pool: Pool, card: Row) -> None:
@@ -67,8 +78,9 @@ def check_funnel(pool: Pool, card: Row) -> None:
         "rejected_texts": 2,
         "duplicates": sum(row["occurrences"] - 1 for row in pool.pairs),
         **pool.dropped,
-        "no_vocabulary": sum(row["lang"] not in pool.vocabularies for row in pool.pairs),
-        "unmatched": sum(row["lang"] in pool.vocabularies and not row["entry_ids"] for row in pool.pairs),
+        "other_source": sum(row["other_source"] for row in pool.pairs),
+        "no_vocabulary": sum(row["lang"] not in pool.vocabularies and not row["other_source"] for row in pool.pairs),
+        "unmatched": sum(row["vocabulary_lang"] is not None and not row["entry_ids"] for row in pool.pairs),
         "not_picked": sum(not row["picked"] for row in pool.matches),
         "not_drawn": sum(row["picked"] and not row["kept"] for row in pool.matches),
     }
@@ -201,7 +213,12 @@ def host_of(row: Row) -> str | None:
 FACETS: dict[str, Any] = {
     "lang": lambda row: [row["lang"]] if "lang" in row else [],
     "modality": lambda row: [row["modality"]],
-    "text_source": lambda row: row["text_sources"] if "text_sources" in row else [row["text_source"]],
+    "text_source": lambda row: [
+        (row["modality"], source) for source in row.get("text_sources", [row.get("text_source")])
+    ],
+    "page_lang": lambda row: [] if "text_sources" in row else [row["page_lang"] and row["page_lang"].lower()],
+    "platform": lambda row: [row["platform"]],
+    "licence": lambda row: [row["licence"]],
     "page_host": lambda row: [host_of(row)],
     "snapshot": lambda row: [row["snapshot"]],
 }
@@ -214,9 +231,13 @@ def check_breakdown(pool: Pool, found: Row, values: Any) -> None:
         for step, rows in zip(steps, (pool.candidates, pool.pairs, pool.matches, pool.kept), strict=True)
     }
     expected = {value: tuple(counted[step][value] for step in steps) for value in set().union(*counted.values())}
-    listed = {row["value"]: tuple(row[step] or 0 for step in steps) for row in found["values"]}
+    listed = {
+        (row["modality"], row["value"]) if "modality" in row else row["value"]: tuple(row[step] or 0 for step in steps)
+        for row in found["values"]
+    }
     assert listed == {value: expected[value] for value in listed}
-    assert [row["pairs"] for row in found["values"]] == sorted((row["pairs"] for row in found["values"]), reverse=True)
+    order = [(row.get("modality", ""), -(row["pairs"] or 0)) for row in found["values"]]
+    assert order == sorted(order)
     rest = [counts for value, counts in expected.items() if value not in listed]
     if not rest:
         assert found["others"] is None
@@ -228,8 +249,9 @@ def check_breakdown(pool: Pool, found: Row, values: Any) -> None:
     assert max(counts[1] for counts in rest) <= min(counts[1] for counts in listed.values())
 
 
-def check_languages_have_no_candidates(card: Row) -> None:
+def check_what_a_step_does_not_carry(card: Row) -> None:
     assert {row["candidates"] for row in card["breakdowns"]["lang"]["values"]} <= {None}
+    assert {row[step] for row in card["breakdowns"]["page_lang"]["values"] for step in ("pairs", "kept")} <= {None}
 
 
 def test_inside_a_bin_sizes_are_bounds() -> None:

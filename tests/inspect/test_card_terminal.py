@@ -112,4 +112,18 @@ def test_a_console_that_does_not_wrap_loses_nothing(card: Row) -> None:
     print_heart(card, wrapping)
     print_heart(card, other)
     assert other.file.getvalue() == wrapping.file.getvalue()  # type: ignore[attr-defined]
-    assert all(reason in other.file.getvalue() for step in card["funnel"] for reason in step["left_out"])  # type: ignore[attr-defined]
+    text = other.file.getvalue()  # type: ignore[attr-defined]
+    names = {name.rpartition(":")[2] for step in card["funnel"] for name in step["left_out"]}
+    assert all(name in text for name in names if name != "domain")
+    assert "domains" in text or "domain" not in names
+
+
+def test_no_modality_is_cut_off_behind_another(tmp_path: Path) -> None:
+    languages = tuple(f"l{letter}" for letter in "abcdefghijklmn")
+    pool = make_pool(3, media=400, languages=languages, modalities=("image", "image", "image", "video", "audio"))
+    text = printed(card_of(tmp_path, pool), 120)
+    shown = re.findall(r"^  (image|video|audio) l[a-n] +t =", text, re.MULTILINE)
+    assert len(shown) == 10
+    assert all(shown.count(modality) >= 3 for modality in ("image", "video", "audio"))
+    by_modality = text.split("Pairs by modality")[1].split("\n\n")[0]
+    assert all(re.search(rf"^  {name} +\d+ .*-> +\d+$", by_modality, re.MULTILINE) for name in pool.thresholds)

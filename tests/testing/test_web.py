@@ -117,8 +117,8 @@ def test_html_says_what_the_facts_say(web: Web, pages_read: dict[str, PageReader
         found = [(image.get("src"), image.get("alt"), image.get("title")) for image in read.images]
         assert found == [(image.src, image.alt, image.title) for image in page.images]
         assert read.title == page.title
-        shown = [*page.images, *page.recordings]
-        assert Counter(read.captions) == Counter(fact.figcaption for fact in shown if fact.figcaption)
+        captions = [image.figcaption for image in page.images] + [mention.figcaption for mention in page.recordings]
+        assert Counter(read.captions) == Counter(filter(None, captions))
         assert [image["data-src"] for image in read.images if "data-src" in image] == [
             image.real_src for image in page.images if image.real_src
         ]

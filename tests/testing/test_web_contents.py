@@ -106,17 +106,18 @@ def test_videos_have_a_head_and_a_tail_of_their_own(web: Web) -> None:
     """In five languages and more: a few concepts that most videos are about, others than of images, and many rare."""
     counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for page in web.pages:
-        for mention in page.recordings:
-            if mention.recording.modality == "video":
-                counts["video", page.lang].update(set(mention.recording.concepts))
+        for recording in {mention.recording for mention in page.recordings}:
+            if recording.modality == "video":
+                counts["video", page.lang].update(set(recording.concepts))
         for image in page.images:
             counts["image", page.lang].update(set(image.concepts))
     languages = {lang for modality, lang in counts if modality == "video" and counts[modality, lang].total() >= 12}
     assert len(languages) >= 6
     videos, images = counts["video", "en"], counts["image", "en"]
     assert sum(count for _, count in videos.most_common(3)) > 0.35 * videos.total()
-    assert sum(count == 1 for count in videos.values()) > 10
-    assert {entry for entry, _ in videos.most_common(2)}.isdisjoint(entry for entry, _ in images.most_common(3))
+    assert sum(count == 1 for count in videos.values()) > 0.3 * len(videos) > 8
+    shared = {entry for entry, _ in videos.most_common(4)} & {entry for entry, _ in images.most_common(4)}
+    assert len(shared) <= 1, "the two heads are different ones"
 
 
 def test_one_video_is_embedded_on_many_pages_under_many_urls(web: Web) -> None:
