@@ -20,6 +20,7 @@ class Extract(UnitStage):
     """Reads each input file once; a file that did not change is never read again."""
 
     name = "extract"
+    code_version = 2
     about = "read links and texts out of archives and tables"
     outputs = (CANDIDATES, SITE_RULES, REJECTIONS)
     laws = (Law(("texts",), ("rows:candidates", "skipped:*", "rejected_texts")),)

@@ -26,6 +26,7 @@ class Match(UnitStage):
     """Texts to entry ids, and the bucket's partial counts of texts per entry."""
 
     name = "match"
+    code_version = 2
     about = "find the vocabulary's entries in every text"
     after = ("pairs",)
     outputs = (MATCHES, MATCH_COUNTS)

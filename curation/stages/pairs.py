@@ -69,6 +69,7 @@ class Pairs(ShuffleStage):
     """Candidates to distinct pairs; which candidates came in which order or partition does not matter."""
 
     name = "pairs"
+    code_version = 2
     about = "identify languages, apply text rules, de-duplicate into media buckets"
     after = ("extract",)
     outputs = (PAIRS, REJECTIONS)

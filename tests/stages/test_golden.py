@@ -28,7 +28,9 @@ RECIPE = Path(__file__).resolve().parents[2] / "recipes" / "demo.yaml"
 def digests(folder: Path) -> dict[str, dict[str, Any]]:
     """Per stage its code_version and a digest of all rows it gives for a small web."""
     build_web(folder / "web", pages=60)
-    recipe = load_recipe(RECIPE, [f"inputs=[{{kind: wat, paths: ['{folder / 'web'}']}}]"])
+    web = folder / "web"
+    inputs = f"inputs=[{{kind: wat, paths: ['{web}']}}, {{kind: warc, paths: ['{web / 'warc'}']}}]"
+    recipe = load_recipe(RECIPE, [inputs])
     run = Run(Store.at(folder / "work"), recipe, STAGES, LocalEngine, Silent())
     found = {}
     for stage in STAGES:
