@@ -72,7 +72,7 @@ def _cut(path: Path) -> Iterator[Sample]:
         starts.append(found.start())
         found = _START(text, found.end())
     held: list[bytes] = []
-    for start, stop in zip(starts, [*starts[1:], len(text)], strict=True):
+    for start, stop in zip(starts, [*starts, len(text)][1:], strict=True):
         if held and (len(held) >= _RECORDS_EACH or sum(map(len, held)) + stop - start > _BYTES_EACH):
             yield Sample(path.name, tuple(held))
             held = []
