@@ -2,7 +2,8 @@
 
 Declarations are read as browsers read them (WHATWG's Encoding and HTML standards), except that valid UTF-8 beats a
 declared single-byte charset: such a declaration is a server's default, and no text in one is valid UTF-8 by chance.
-Detection by charset-normalizer comes last, and only for the few pages that are neither.
+Detection by chardet comes last, and only for the few pages that are neither: of 475 pages of 400 characters in
+21 languages and charsets it knew all, where charset-normalizer took Czech, Polish and a third of French for others.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ import re
 from collections.abc import Iterator
 from struct import pack
 
+import chardet
 import pyarrow as pa
 import webencodings  # type: ignore[import-untyped]
-from charset_normalizer import from_bytes
 
 PRESCAN_BYTES = 4096
 """How far declarations are looked for; the standard asks for 1024, but real pages put scripts before them."""
@@ -41,6 +42,7 @@ _EDGES = (b"<", b">", b"\n")  # no charset here uses these bytes inside a charac
 _EDGE = re.compile(rb"[<>\n]|\Z").search
 _BEYOND_ASCII = bytes(range(128, 256))
 
+_ERAS = chardet.EncodingEra.MODERN_WEB | chardet.EncodingEra.LEGACY_ISO  # without DOS, Macintosh and mainframes
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 _UTF16_XML = ((b"<\0?\0x\0", "utf-16le"), (b"\0<\0?\0x", "utf-16be"))
 _UTF8 = "utf-8"
@@ -49,14 +51,6 @@ _NOT_ASCII_BASED = (*_UTF16, "iso-2022-jp")
 _MULTIBYTE = (*_NOT_ASCII_BASED, "gbk", "gb18030", "big5", "shift_jis", "euc-jp", "euc-kr")
 _CODECS = {"gbk": ("gb18030",), "euc-jp": ("euc_jp", "euc_jis_2004")}
 """Python's codecs where webencodings' choice knows fewer characters than browsers do."""
-_DETECTABLE = [
-    "cp1254", "cp1252", "cp1251", "gb18030", "cp932", "euc_jp", "cp949", "big5hkscs", "koi8_u", "cp1250", "cp1256",
-    "cp1253", "cp1255", "cp874", "cp1257", "iso8859_2", "cp866",
-]  # fmt: skip
-"""Charsets of the web, commoner first, which decides between equally likely ones. cp1254 is cp1252 but for six letters,
-Turkish in the one and Icelandic in the other."""
-_EQUAL_COHERENCE = 0.1
-"""Charsets whose text is this much less typical of a language are still equally likely (tried on eleven languages)."""
 
 
 def utf8(body: bytes, content_type: str | None) -> bytes:
@@ -186,17 +180,9 @@ def _guessed(body: bytes, declared: list[str]) -> str:
 
 def _detected(body: bytes) -> str | None:
     """Python's name of the likeliest charset of the body's text beyond ASCII."""
-    matches = from_bytes(_sample(body), cp_isolation=_DETECTABLE, preemptive_behaviour=False, enable_fallback=False)
-    best = matches.best()
-    if best is None:
-        return None
-    equal = {
-        name
-        for match in matches
-        if match.chaos <= best.chaos and match.coherence >= best.coherence - _EQUAL_COHERENCE
-        for name in match.could_be_from_charset
-    }
-    return next((name for name in _DETECTABLE if name in equal), best.encoding)
+    name = chardet.detect(_sample(body), encoding_era=_ERAS)["encoding"]
+    encoding = webencodings.lookup(name) if name else None
+    return encoding.codec_info.name if encoding is not None else name
 
 
 def _sample(body: bytes) -> bytes:
