@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint types lock clean
+.PHONY: help setup demo test test-slow bench lint types lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -28,6 +28,9 @@ test: setup ## the tests (10 minutes at most on 2 cores)
 
 test-slow: setup ## kills, large inputs, clusters
 	@$(BIN)/python -m pytest -m slow
+
+bench: setup ## benchmarks against named peers; one: make bench ROW=warc-pages
+	@$(BIN)/python -m bench $(ROW)
 
 lint: setup ## ruff
 	@$(BIN)/ruff check .

@@ -1,26 +1,22 @@
 """Pages of WARC files per second and core, against the tools one would otherwise take.
 
-    python -m bench.pages FILE.warc.gz ... [--rounds 5] [--out bench/results/pages.json]
-
 Every peer reads the same fields: images with alt, title, data-image-title, src, srcset, lazy addresses, figcaption and
 the link around them; videos, audios, players and media links; Open Graph; JSON-LD; title, h1, language, canonical,
 licence, robots. Ours also resolves every URL, recognises players, hashes ids and makes Arrow batches of the rows.
-Rounds go in turn, so that a busy machine is busy for all; CPU time of one process counts.
 """
 
 from __future__ import annotations
 
-import argparse
-import gc
 import json
-import platform
-import statistics
-import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bench.data import real_data
+from bench.harness import OURS, Cost, Row, cpu_seconds
 from curation.crawl import ReadLog, warc_batches
 
 _LAZY = ("data-src", "data-original", "data-lazy-src", "data-lazy")
@@ -62,7 +58,7 @@ def _fields(tag: str, get: Callable[[str], Any], text: Callable[[], str], rows: 
 
 
 def beautiful_soup(path: str) -> int:
-    """warcio and BeautifulSoup, with the faster of its parsers."""
+    """warcio and BeautifulSoup, with the fastest of its parsers (lxml)."""
     from bs4 import BeautifulSoup, XMLParsedAsHTMLWarning
     from warcio.archiveiterator import ArchiveIterator
 
@@ -117,48 +113,16 @@ def resiliparse(path: str) -> int:
     return pages
 
 
-PEERS: dict[str, Callable[[str], int]] = {
-    "curation": ours,
-    "FastWARC + resiliparse": resiliparse,
-    "warcio + BeautifulSoup (lxml)": beautiful_soup,
-}
+@contextmanager
+def _sides() -> Iterator[dict[str, Cost]]:
+    paths = [str(path) for path in real_data("crawl/repackaged-*.warc.gz") if ".wat." not in path.name]
+    readers = {OURS: ours, "FastWARC + resiliparse": resiliparse, "warcio + BeautifulSoup": beautiful_soup}
+    yield {name: cpu_seconds(partial(_all, read, paths)) for name, read in readers.items()}
 
 
-def measure(paths: Sequence[str], rounds: int) -> dict[str, list[float]]:
-    """Pages per CPU second of every peer in every round, after one round that does not count."""
-    rates: dict[str, list[float]] = {name: [] for name in PEERS}
-    for number in range(rounds + 1):
-        for name, read in PEERS.items():
-            gc.collect()
-            start = time.process_time()
-            pages = sum(read(path) for path in paths)
-            if number:
-                rates[name].append(pages / (time.process_time() - start))
-    return rates
+def _all(read: Callable[[str], int], paths: list[str]) -> int:
+    return sum(read(path) for path in paths)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("paths", nargs="+", help="WARC files")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--out", type=Path)
-    arguments = parser.parse_args()
-    rates = measure(arguments.paths, arguments.rounds)
-    ratios = {
-        name: [own / other for own, other in zip(rates["curation"], found, strict=True)]
-        for name, found in rates.items()
-    }
-    for name, found in rates.items():
-        ratio = ratios[name]
-        print(
-            f"{name:32s} {statistics.median(found):8.1f} pages/s   ours is {statistics.median(ratio):5.2f} times that "
-            f"({min(ratio):.2f} to {max(ratio):.2f})"
-        )
-    if arguments.out is not None:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        machine = f"{platform.machine()} {platform.system()} Python {platform.python_version()}"
-        arguments.out.write_text(json.dumps({"machine": machine, "pages_per_s": rates}, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+_GOALS = {"FastWARC + resiliparse": 1.0, "warcio + BeautifulSoup": 3.0}
+PAGES = Row("warc-pages", "WARC pages to rows, 406 real pages, one core", "CPU s", _GOALS, _sides)

@@ -10,8 +10,8 @@ from pathlib import PurePosixPath
 import pyarrow as pa
 
 from curation.crawl.log import ReadLog
-from curation.crawl.media import MAX_PAGE_URL_CHARS, PageMedia, canonical_url, page_lang
-from curation.crawl.page import TEXT_SOURCES, Page
+from curation.crawl.media import PageMedia, canonical_url, page_lang
+from curation.crawl.page import MAX_URL_CHARS, TEXT_SOURCES, Page
 from curation.crawl.records import WarcRecord, read_records
 from curation.crawl.rows import PageFacts, PageRows
 from curation.crawl.streams import READ_ERRORS, ReadFailedError, Window, open_binary
@@ -88,7 +88,7 @@ class ArchiveRows:
     def begin_page(self, record: WarcRecord, page_url: str | None) -> bool:
         """Begins a page; False where its URL is refused."""
         self._log.counts["pages"] += 1
-        if page_url is not None and len(page_url) > MAX_PAGE_URL_CHARS:
+        if page_url is not None and len(page_url) > MAX_URL_CHARS:
             self._log.reject(record.offset, Reason.BAD_URL, f"page URL of {len(page_url)} characters: {page_url}")
             return False
         if record.offset != self._offset:

@@ -14,15 +14,10 @@ from curation.crawl.described import described_medium
 from curation.crawl.files import file_modality
 from curation.crawl.licences import normalise
 from curation.crawl.metas import pixels, read_metas
-from curation.crawl.page import Medium, Page, Text, Track
+from curation.crawl.page import MAX_SHARED_CHARS, MAX_SHARED_MEDIA, MAX_URL_CHARS, Medium, Page, Text, Track
 from curation.crawl.players import canonical
 from curation.crawl.srcset import candidates
 from curation.crawl.structured import json_ld, microdata
-
-MAX_SHARED_CHARS = 5_000
-"""A caption, link text or title longer than this is passed over: it is said of every medium it goes with."""
-MAX_SHARED_MEDIA = 50
-"""One caption or link says nothing of more media than this (galleries of a whole page), nor does a page's title."""
 
 _QUERY = (
     "html,base,title,meta,h1,figure,a,img,amp-img,video,amp-video,audio,iframe,amp-iframe,embed,object,"
@@ -38,6 +33,7 @@ _LAZY = (
     "data-actualsrc",
     "data-delayed-url",
 )
+_MOVIES = ("movie", "src", "filename", "url")  # of an <object>'s parameters
 _LAZY_SETS = ("data-srcset", "data-lazy-srcset", "data-original-set")
 _SPACED = frozenset(("br", "p", "div", "li", "td", "th", "tr", "h1", "h2", "h3", "h4", "h5", "h6", "dt", "dd", "hr"))
 _UNSAID = frozenset(("script", "style", "template", "noscript", "svg"))
@@ -96,8 +92,9 @@ class _Reader:
         self.page.lang = self.page.lang or node.attrs.get("lang") or node.attrs.get("xml:lang")
 
     def _base(self, node: LexborNode) -> None:
-        if self.page.base is None:
-            self.page.base = node.attrs.get("href")
+        href = node.attrs.get("href")
+        if self.page.base is None and href and len(href) <= MAX_URL_CHARS:
+            self.page.base = href
 
     def _title(self, node: LexborNode) -> None:
         parent = node.parent
@@ -221,7 +218,7 @@ class _Reader:
         """<video> and <audio>: the first source is the one; the others are the same in another format."""
         attributes = node.attributes
         modality = (node.tag or "").removeprefix("amp-")
-        sources = node.css("source")
+        sources, tracks = ([child for child in node.iter() if child.tag == tag] for tag in ("source", "track"))
         urls = [attributes.get("src"), attributes.get("data-src")]
         urls += [source.attrs.get("src") or source.attrs.get("data-src") for source in sources]
         medium = Medium(
@@ -231,9 +228,10 @@ class _Reader:
             height=pixels(attributes.get("height")),
             poster_url=attributes.get("poster") or None,
         )
-        for track in node.css("track[src]") if sources or node.child else ():
+        for track in tracks:
             kind = (track.attrs.get("kind") or "subtitles").lower()  # the HTML standard's missing value default
-            medium.tracks.append(Track(track.attrs.get("src") or "", kind, track.attrs.get("srclang")))
+            if src := track.attrs.get("src"):
+                medium.tracks.append(Track(src, kind, track.attrs.get("srclang")))
         medium.say("title", attributes.get("title"))
         self._around(medium, node)
         (self.page.media if medium.url else self.page.unplaced).append(medium)
@@ -248,26 +246,28 @@ class _Reader:
 
     def _embed(self, node: LexborNode) -> None:
         attributes = node.attributes
-        self._embedded(node, attributes.get("src") or attributes.get("data") or "", attributes, "title")
-        if node.tag == "object":
-            for parameter in node.css("param[value]"):
-                if (parameter.attrs.get("name") or "").lower() in ("movie", "src", "filename", "url"):
-                    self._embedded(node, parameter.attrs.get("value") or "", attributes, "title")
+        if self._embedded(node, attributes.get("src") or attributes.get("data") or "", attributes, "title"):
+            return
+        for child in node.iter() if node.tag == "object" else ():
+            if child.tag == "param" and (child.attrs.get("name") or "").lower() in _MOVIES:
+                if self._embedded(node, child.attrs.get("value") or "", attributes, "title"):
+                    return
 
-    def _embedded(self, node: LexborNode, url: str, attributes: dict[str, str | None], source: str) -> None:
+    def _embedded(self, node: LexborNode, url: str, attributes: dict[str, str | None], source: str) -> bool:
         player = canonical("https:" + url if url[:2] == "//" else url)
         modality = player.modality if player else file_modality(url)
         if modality is None and source == "title":
             kind = (attributes.get("type") or "").lower().partition("/")[0]
             modality = kind if kind in ("video", "audio") else None
         if not url or modality not in ("video", "audio"):
-            return
+            return False
         medium = Medium(
             modality, url, width=pixels(attributes.get("width")), height=pixels(attributes.get("height"))
         )
         medium.say(source, attributes.get("title"))
         self._around(medium, node)
         self.page.media.append(medium)
+        return True
 
 
 _TAKE: dict[str | None, Callable[[_Reader, LexborNode], None]] = {

@@ -6,16 +6,18 @@ from collections.abc import Collection, Iterator
 from urllib.parse import urlsplit
 
 from curation.crawl.log import ReadLog
-from curation.crawl.page import TEXT_SOURCES, Medium, Page
+from curation.crawl.page import MAX_SHARED_MEDIA, MAX_URL_CHARS, TEXT_SOURCES, Medium, Page
 from curation.crawl.players import Player, canonical
 from curation.crawl.rows import MediumFacts, PageRows
 from curation.crawl.urls import is_http, media_id
 from curation.crawl.variants import Resolve, Variant, resolver
 
-MAX_PAGE_URL_CHARS = 8192
-"""Longer page URLs are refused: every row repeats its page's URL, and no browser or crawler follows such."""
-MAX_TITLED_MEDIA = 50
-"""A page with more videos and audios than this is a list: its title and h1 describe none of them."""
+ROW_CHARS = 16
+"""A page's rows take at most so many characters for each of its bytes, and FREE_ROW_CHARS: they repeat what it says
+once (its URL, <base>, captions, chapters). What exceeds it is skipped:page_limit."""
+FREE_ROW_CHARS = 1 << 20
+MAX_TRACKS = 256
+"""Tracks of one medium; the largest platforms offer fewer languages."""
 MAX_LANG_CHARS = 35  # the longest language tag that RFC 5646 asks readers to expect
 _MAX_PIXELS = 1_000_000
 _MAX_MS = 10**11  # three years
@@ -30,9 +32,14 @@ class PageMedia:
         self._log = log
         self._variant = variant
         self._modalities = modalities
+        self._room = self._each = 0  # characters that the page's rows may still take; that each takes for the page
 
-    def add(self, page: Page, page_url: str, resolve: Resolve | None = None) -> int:
-        """Adds the rows of a page's media; how many. All descriptions of one URL are one medium."""
+    def add(self, page: Page, page_url: str, resolve: Resolve | None = None, *, size: int = 0) -> int:
+        """Adds the rows of a page of `size` bytes; how many. All descriptions of one URL are one medium."""
+        self._room = FREE_ROW_CHARS + ROW_CHARS * size
+        self._each = len(page_url) + sum(map(len, page.robots))
+        if page.canonical:
+            self._each += min(MAX_URL_CHARS, len(page.canonical) + len(page.base or page_url))
         resolve = resolve or resolver(self._variant, page_url, page.base)
         before = len(self._rows.text)
         for name, count in page.odd.items():
@@ -47,10 +54,13 @@ class PageMedia:
         return len(self._rows.text) - before
 
     def _place(self, medium: Medium, resolve: Resolve, placed: dict[str, tuple[Medium, Player | None]]) -> None:
-        url, skipped = resolve(medium.url)
+        url, skipped = resolve(medium.url) if self._room > 0 else (None, "skipped:page_limit")
+        if url is not None and self._variant.strict and len(url) > MAX_URL_CHARS:
+            url, skipped = None, "skipped:bad_url"
         if url is None:
             self._skip(medium, skipped)
             return
+        self._room -= len(url)
         player = canonical(url) if medium.modality != "image" else None
         if player is not None:
             url = player.url
@@ -62,24 +72,28 @@ class PageMedia:
 
     def _attach(self, page: Page, page_url: str, placed: dict[str, tuple[Medium, Player | None]]) -> None:
         """Gives texts of the page, and descriptions without a URL, to the videos and audios that they are about."""
-        timed = [medium for medium, _ in placed.values() if medium.modality != "image"]
+        timed_of: dict[str, list[Medium]] = {"video": [], "audio": []}
+        for medium, _ in placed.values():
+            if medium.modality in timed_of:
+                timed_of[medium.modality].append(medium)
+        own = canonical(page_url) if page.unplaced else None  # the page may be the video's own
         for medium in page.unplaced:
-            fitting = [other for other in timed if other.modality == medium.modality]
-            own = canonical(page_url) if not fitting else None  # the page may be the video's own
+            fitting = timed_of.get(medium.modality, [])
             if len(fitting) == 1:
                 fitting[0].adopt(medium)
-            elif own is not None and own.modality == medium.modality:
+            elif not fitting and own is not None and own.modality == medium.modality:
                 placed[own.url] = medium, own
-                timed.append(medium)
+                fitting.append(medium)
             else:
                 self._skip(medium, "skipped:no_url")
-        if len(timed) <= MAX_TITLED_MEDIA:
+        timed = [medium for fitting in timed_of.values() for medium in fitting]
+        if len(timed) <= MAX_SHARED_MEDIA:
             for medium in timed:
                 medium.texts += page.texts
 
     def _skip(self, medium: Medium, reason: str) -> None:
         if medium.modality in self._modalities:
-            texts = sum(1 for text in medium.texts if self._variant.clean(text.text))
+            texts = sum(1 for text in medium.texts if _says_something(text.text))
             self._log.tally("texts", texts)
             self._log.tally(reason, texts)
 
@@ -87,19 +101,35 @@ class PageMedia:
         clean, rows = self._variant.clean, self._rows
         start = len(rows.text)
         identity = media_id(self._variant.hashed(url))
-        for text in medium.texts:
-            said = clean(text.text)
-            if said:
+        said_texts = [text for text in medium.texts if _says_something(text.text)]
+        if not said_texts:
+            return
+        facts = _facts(medium, player, resolve)
+        each = self._each + len(url) + _chars(facts)
+        for text in said_texts:
+            if (cost := each + len(text.text)) <= self._room:
+                self._room -= cost
                 if text.start_ms is not None or text.end_ms is not None:
                     rows.spans.append((len(rows.text), text.start_ms, text.end_ms))
                 rows.media_id.append(identity)
                 rows.media_url.append(url)
-                rows.text.append(said)
+                rows.text.append(clean(text.text))
                 rows.source.append(_SOURCE[text.source])
         stop = len(rows.text)
-        self._log.tally("texts", stop - start)
+        self._log.tally("texts", len(said_texts))
+        self._log.tally("skipped:page_limit", len(said_texts) - (stop - start))
         if stop > start:
-            rows.facts.append((start, stop, _facts(medium, player, resolve)))
+            rows.facts.append((start, stop, facts))
+
+
+def _says_something(text: str) -> bool:
+    return bool(text) and not text.isspace()
+
+
+def _chars(facts: MediumFacts) -> int:
+    """About how many characters a row takes for the facts of its medium."""
+    tracks = sum(len(value or "") for track in facts.tracks for value in track.values())
+    return tracks + len(facts.poster_url or "") + len(facts.platform_id or "")
 
 
 def _facts(medium: Medium, player: Player | None, resolve: Resolve) -> MediumFacts:
@@ -112,7 +142,7 @@ def _facts(medium: Medium, player: Player | None, resolve: Resolve) -> MediumFac
         _within(medium.height, _MAX_PIXELS),
         _within(medium.duration_ms, _MAX_MS),
         medium.upload_date,
-        resolve(medium.poster_url)[0] if medium.poster_url else None,
+        _address(medium.poster_url, resolve),
         list(_tracks(medium, resolve)),
     )
 
@@ -122,10 +152,15 @@ def _within(value: int | None, limit: int) -> int | None:
 
 
 def _tracks(medium: Medium, resolve: Resolve) -> Iterator[dict[str, str | None]]:
-    for track in medium.tracks:
-        url, _ = resolve(track.url)
+    for track in medium.tracks[:MAX_TRACKS]:
+        url = _address(track.url, resolve)
         if url is not None:
             yield {"url": url, "kind": track.kind, "lang": track.lang}
+
+
+def _address(url: str | None, resolve: Resolve) -> str | None:
+    absolute = resolve(url)[0] if url else None
+    return absolute if absolute is not None and len(absolute) <= MAX_URL_CHARS else None
 
 
 def page_lang(lang: str | None) -> str | None:
@@ -136,13 +171,13 @@ def page_lang(lang: str | None) -> str | None:
 
 def canonical_url(address: str | None, page_url: str | None, resolve: Resolve) -> str | None:
     """The page's canonical URL, where it gives one that is not its own."""
-    url = resolve(address)[0] if address else None
-    return url if url is not None and url != page_url and len(url) <= MAX_PAGE_URL_CHARS else None
+    url = _address(address, resolve)
+    return url if url != page_url else None
 
 
 def host_of(url: str) -> str | None:
     """Host of an http(s) URL in lower case, with its port where it is not the scheme's own."""
-    if not is_http(url):
+    if not is_http(url) or len(url) > MAX_URL_CHARS:
         return None
     try:
         parts = urlsplit(url)

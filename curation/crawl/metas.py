@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 
 from curation.crawl.directives import robots_directives, tdm_reserved
-from curation.crawl.page import Medium, Page, Text
+from curation.crawl.page import MAX_SHARED_CHARS, MAX_SHARED_MEDIA, Medium, Page, Text
 
 TDM_RESERVATION = "tdm-reservation"
 """How a reservation of text and data mining is named among the consent signals."""
@@ -66,7 +66,8 @@ class _Card:
         elif key.count(":") == 2 and (medium := self._last.get(key.rpartition(":")[0])) is not None:
             self._property(medium, key, content)
         elif key in _PAGE_TEXTS:
-            self._texts.setdefault(key, content)
+            if len(content) <= MAX_SHARED_CHARS:
+                self._texts.setdefault(key, content)
         else:
             self._facts.setdefault(key, content)
 
@@ -100,9 +101,10 @@ class _Card:
             texts = [Text(key, self._texts[key]) for key in _PAGE_TEXTS[2:] if key in self._texts]
         page.texts = texts + page.texts
         self._twitter()
+        few = sum(medium.modality == "image" for medium in self._media) <= MAX_SHARED_MEDIA
         for medium in self._media:
             if medium.modality == "image":
-                medium.texts += texts
+                medium.texts += texts if few else []
             elif medium.modality == "video" and medium.duration_ms is None:
                 medium.duration_ms = _seconds(self._facts.get("video:duration"))
         page.media += [medium for medium in self._media if id(medium) not in self._skipped]

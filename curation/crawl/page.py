@@ -31,6 +31,12 @@ TEXT_SOURCES = (
     "h1",
 )
 """Every field of a page that is read as a text of its media. The first three are MetaCLIP's, in its order."""
+MAX_SHARED_CHARS = 5_000
+"""A text that is said of more than one medium (caption, link, card, title) is passed over where it is longer."""
+MAX_SHARED_MEDIA = 50
+"""No text is said of more media than this: galleries of a whole page, and lists of videos."""
+MAX_URL_CHARS = 8192
+"""Longer URLs of pages, media and <base> are refused: rows repeat them, and no browser or crawler follows such."""
 
 
 class Text(msgspec.Struct, gc=False, array_like=True):

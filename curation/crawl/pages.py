@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from struct import pack
 from typing import Any
 
 import msgspec
-import pyarrow as pa
 
+from curation.crawl.charsets import is_utf8
 from curation.errors import Reason
 
 Tally = Callable[[str], None]
@@ -129,7 +128,7 @@ def decode_metadata(block: bytes, tally: Tally) -> Metadata:
 
     Raises BadJsonError where the block is no JSON object in UTF-8.
     """
-    if not (block.isascii() or _is_utf8(block)):
+    if not is_utf8(block):  # the decoder does not look into what it skips
         raise BadJsonError(Reason.BAD_ENCODING, "the block is not UTF-8")
     try:
         return _DECODER.decode(block)
@@ -142,17 +141,6 @@ def full_links(block: bytes, links: list[Link]) -> list[FullLink]:
     if links and isinstance(links[0], FullLink):  # of odd JSON, which gives all there is at once
         return [link for link in links if isinstance(link, FullLink)]
     return _FULL_DECODER.decode(block).envelope.payload.response.html.links
-
-
-def _is_utf8(block: bytes) -> bool:
-    """Whether a block is UTF-8: Arrow checks 6 GB/s, and the decoder does not look into what it skips."""
-    bounds = pa.py_buffer(pack("=qq", 0, len(block)))
-    text = pa.Array.from_buffers(pa.large_string(), 1, [None, bounds, pa.py_buffer(block)])
-    try:
-        text.validate(full=True)
-    except pa.ArrowInvalid:
-        return False
-    return True
 
 
 def _load(block: bytes) -> dict[str, Any]:
