@@ -36,10 +36,11 @@ class Reference:
 
 
 def write_recipe(path: Path, files: Sequence[Path], **sections: Any) -> Path:
-    """A recipe over WAT files and Parquet tables, in the order given."""
-    wats = [str(file) for file in files if file.suffix == ".gz"]
+    """A recipe over WAT files, WARC files and Parquet tables, in the order given."""
+    wats = [str(file) for file in files if file.name.endswith(".wat.gz")]
+    warcs = [str(file) for file in files if file.name.endswith(".gz") and str(file) not in wats]
     tables = [str(file) for file in files if file.suffix == ".parquet"]
-    inputs = [{"kind": "wat", "paths": wats}] if wats else []
+    inputs = [{"kind": kind, "paths": paths} for kind, paths in (("wat", wats), ("warc", warcs)) if paths]
     inputs += [{"kind": "table", "paths": tables, "columns": _COLUMNS}] if tables else []
     tree = {
         "name": path.stem,
@@ -76,9 +77,10 @@ def build_tables(folder: Path, count: int, rows: int) -> list[Path]:
 
 def build_pool(root: Path, *, tables: tuple[int, int], rows: int) -> Pool:
     """A web of five archives (one damaged) with the first of the two numbers of tables, then the second."""
-    wats = sorted(build_web(root / "web").wats)
-    files = [*wats, *build_tables(root / "tables", sum(tables), rows)]
-    small = write_recipe(root / "small.yaml", files[: len(wats) + tables[0]])
+    web = build_web(root / "web")
+    archives = [*sorted(web.wats), *sorted(web.warcs)]
+    files = [*archives, *build_tables(root / "tables", sum(tables), rows)]
+    small = write_recipe(root / "small.yaml", files[: len(archives) + tables[0]])
     return Pool(root, files, small, write_recipe(root / "whole.yaml", files))
 
 

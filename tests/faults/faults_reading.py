@@ -17,7 +17,7 @@ from curation.runner.stage import Manifest
 from curation.schemas import DATASETS
 from curation.storage import Store
 
-SETS = ("candidates", "pairs", "matches", "entry_counts", "draws", "kept_pairs", "rejections")
+SETS = ("candidates", "site_rules", "pairs", "matches", "entry_counts", "draws", "kept_pairs", "rejections")
 _PAUSE_S = 0.25  # between two looks, each of which opens hundreds of files
 Prints = dict[str, tuple[int, str]]
 

@@ -48,7 +48,7 @@ def _rehearsed(archive: Path, recipe: Path, work: Path) -> Job:
 
 def test_the_same_rows_as_on_a_laptop(shared: Path) -> None:
     web = build_web(shared / "web")
-    recipe = write_recipe(shared / "recipe.yaml", sorted(web.wats))
+    recipe = write_recipe(shared / "recipe.yaml", [*sorted(web.wats), *sorted(web.warcs)])
     archive, work = shared / "environment.tar.gz", shared / "work"
     with started([sys.executable, ROOT / "jobs" / "pack.py", archive], shared / "job") as packing:
         assert packing.wait() == 0, packing.lines()

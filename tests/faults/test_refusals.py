@@ -119,6 +119,6 @@ def test_a_work_folder_on_a_read_only_disk(
 
 
 def _folder_recipe(tmp_path: Path, folder: Path) -> Path:
-    recipe = write_recipe(tmp_path / "recipe.yaml", [tmp_path / "x.gz"])
-    recipe.write_text(recipe.read_text().replace(str(tmp_path / "x.gz"), str(folder)))
+    recipe = write_recipe(tmp_path / "recipe.yaml", [tmp_path / "x.wat.gz"])
+    recipe.write_text(recipe.read_text().replace(str(tmp_path / "x.wat.gz"), str(folder)))
     return recipe
