@@ -246,12 +246,13 @@ class _Reader:
 
     def _embed(self, node: LexborNode) -> None:
         attributes = node.attributes
-        if self._embedded(node, attributes.get("src") or attributes.get("data") or "", attributes, "title"):
-            return
-        for child in node.iter() if node.tag == "object" else ():
-            if child.tag == "param" and (child.attrs.get("name") or "").lower() in _MOVIES:
-                if self._embedded(node, child.attrs.get("value") or "", attributes, "title"):
-                    return
+        urls = [attributes.get("src") or attributes.get("data")]
+        if node.tag == "object":
+            parameters = [child.attrs for child in node.iter() if child.tag == "param"]
+            urls += [given.get("value") for given in parameters if (given.get("name") or "").lower() in _MOVIES]
+        for url in urls:  # they are the same in several ways
+            if self._embedded(node, url or "", attributes, "title"):
+                return
 
     def _embedded(self, node: LexborNode, url: str, attributes: dict[str, str | None], source: str) -> bool:
         player = canonical("https:" + url if url[:2] == "//" else url)

@@ -33,6 +33,8 @@ class PageMedia:
         self._variant = variant
         self._modalities = modalities
         self._room = self._each = 0  # characters that the page's rows may still take; that each takes for the page
+        self.spent = 0
+        """Characters that the rows of the last page take, about."""
 
     def add(self, page: Page, page_url: str, resolve: Resolve | None = None, *, size: int = 0) -> int:
         """Adds the rows of a page of `size` bytes; how many. All descriptions of one URL are one medium."""
@@ -51,6 +53,7 @@ class PageMedia:
         for url, (medium, player) in placed.items():
             if medium.modality in self._modalities:
                 self._emit(medium, url, player, resolve)
+        self.spent = FREE_ROW_CHARS + ROW_CHARS * size - self._room
         return len(self._rows.text) - before
 
     def _place(self, medium: Medium, resolve: Resolve, placed: dict[str, tuple[Medium, Player | None]]) -> None:
@@ -102,10 +105,9 @@ class PageMedia:
         start = len(rows.text)
         identity = media_id(self._variant.hashed(url))
         said_texts = [text for text in medium.texts if _says_something(text.text)]
-        if not said_texts:
-            return
-        facts = _facts(medium, player, resolve)
+        facts = _facts(medium, player, resolve) if said_texts and self._room > 0 else MediumFacts(medium.modality)
         each = self._each + len(url) + _chars(facts)
+        self._room -= _chars(facts)
         for text in said_texts:
             if (cost := each + len(text.text)) <= self._room:
                 self._room -= cost

@@ -10,15 +10,20 @@ import pyarrow as pa
 from curation.crawl.archive import ArchiveRows, Reading, archive_records
 from curation.crawl.consent import consent_headers
 from curation.crawl.log import ReadLog
-from curation.crawl.pages import BadJsonError, Html, Link, Metadata, Response, decode_metadata, full_links
+from curation.crawl.metas import TDM_RESERVATION, read_metas
+from curation.crawl.page import Page
+from curation.crawl.pages import BadJsonError, Head, Html, Link, Metadata, Response, decode_metadata
 from curation.crawl.records import WarcRecord
 from curation.crawl.urls import media_id
 from curation.crawl.variants import Resolve, resolver
-from curation.crawl.wat_page import MEDIA_PATHS, URL_PATHS, add_links, describe_head, leads_to_media
+from curation.crawl.wat_page import add_links, describe_head, leads_to_media
 from curation.errors import Reason
 
 _IMAGE = "IMG@/src"
+_IMAGE_BYTES = _IMAGE.encode()
+_ANCHOR_BYTES = b'A@/href","url":"'
 _AFTER_IMAGE = "IMG@/srd"  # text starts with _IMAGE exactly if it is in [_IMAGE, _AFTER_IMAGE): faster than startswith
+_CONSENT = frozenset(("robots", "Robots", "ROBOTS", TDM_RESERVATION))
 _LINKS_AT_ONCE = 4096  # of a page, between two looks at whether a batch is full
 _JSON_TYPE = re.compile(rb"(?i)\ncontent-type[ \t]*:[ \t]*application/json")
 _WARCINFO_TYPE = re.compile(rb"(?i)\nwarc-type[ \t]*:[ \t]*warcinfo")
@@ -48,6 +53,7 @@ class _WatReader:
         self.archive = ArchiveRows(path, log, reading)
         self._log = log
         self._variant = self.archive.variant
+        self._keep = _that_may_matter if self._variant.strict else _images
         self._images = "image" in reading.modalities
         self._metadata_records = self._other_records = 0
 
@@ -59,7 +65,7 @@ class _WatReader:
             return ()
         self._metadata_records += 1
         try:
-            metadata = decode_metadata(record.block, self._log.tally)
+            metadata = decode_metadata(record.block, self._log.tally, self._keep)
         except BadJsonError as error:
             if not record.suspect:  # otherwise its wrong length has been rejected
                 self._log.reject(record.offset, error.reason, str(error))
@@ -88,21 +94,12 @@ class _WatReader:
         if not self.archive.begin_page(record, page_url):
             return
         resolve = resolver(self._variant, page_url or "", html.head.base)
-        page = describe_head(html.head)
-        page.robots = sorted({*page.robots, *consent_headers(response.headers)})
         strict = self._variant.strict
-        images: list[Link] = []
-        others = strict and (b'"license' in record.block or b'license"' in record.block)  # perhaps a link's relation
-        for link in html.links:
-            path = link.path
-            if _IMAGE <= path < _AFTER_IMAGE:
-                images.append(link)
-            elif strict and not others:
-                others = path in MEDIA_PATHS or bool(
-                    path in URL_PATHS and link.url and leads_to_media(link.url)
-                )
-        if others:
-            add_links(full_links(record.block, html.links), page)
+        page = describe_head(html.head) if strict else _consent_alone(html.head)
+        page.robots = sorted({*page.robots, *consent_headers(response.headers)})
+        images = [link for link in html.links if _IMAGE <= link.path < _AFTER_IMAGE]
+        if strict:
+            add_links(html.links, page)
         facts = self.archive.facts(page, page_url, resolve)
         for start in range(0, len(images) if self._images else 0, _LINKS_AT_ONCE):
             rows = self._add(images[start : start + _LINKS_AT_ONCE], resolve)
@@ -143,3 +140,26 @@ class _WatReader:
                 add_text(text)
         self._log.tally("texts", texts_seen)
         return len(rows.text) - before
+
+
+def _consent_alone(head: Head) -> Page:
+    """What the parity variants take of a <head>: the rest of it would cost a third of the whole."""
+    page = Page(base=head.base)
+    read_metas([(meta.name, meta.content) for meta in head.metas if meta.name in _CONSENT and meta.content], page)
+    return page
+
+
+def _images(links: list[bytes]) -> list[bytes]:
+    return [link for link in links if link.startswith(_IMAGE_BYTES)]
+
+
+def _that_may_matter(links: list[bytes]) -> list[bytes]:
+    """The links that may lead to a medium, or name a licence."""
+    start = len(_ANCHOR_BYTES)
+    return [
+        link
+        for link in links
+        if not link.startswith(_ANCHOR_BYTES)
+        or leads_to_media(link[start : link.find(b'"', start)].decode("latin-1"))
+        or b"license" in link
+    ]

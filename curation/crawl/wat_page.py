@@ -8,8 +8,8 @@ from itertools import product
 from curation.crawl.files import TIMED_ENDINGS, file_modality
 from curation.crawl.licences import normalise
 from curation.crawl.metas import read_metas
-from curation.crawl.page import Medium, Page, Text
-from curation.crawl.pages import FullLink, Head, HeadLink
+from curation.crawl.page import MAX_URL_CHARS, Medium, Page, Text
+from curation.crawl.pages import Head, HeadLink, Link
 from curation.crawl.players import canonical, may_be_player
 
 _ANCHOR = "A@/href"
@@ -29,7 +29,7 @@ _LONGEST_ENDING = 1 + max(map(len, _ENDINGS))
 
 def describe_head(head: Head) -> Page:
     """Language, canonical URL, licence, consent signals, cards and title of a page."""
-    page = Page(base=head.base)
+    page = Page(base=head.base if head.base and len(head.base) <= MAX_URL_CHARS else None)
     if head.title:
         page.texts.append(Text("page-title", head.title))
     metas = [(meta.property or meta.name or "", meta.content) for meta in head.metas if meta.content]
@@ -44,7 +44,7 @@ def describe_head(head: Head) -> Page:
     return page
 
 
-def _licences(links: Iterable[FullLink | HeadLink]) -> Iterable[str]:
+def _licences(links: Iterable[Link | HeadLink]) -> Iterable[str]:
     for link in links:
         if link.rel and "license" in link.rel.lower().split() and (licence := normalise(link.url or "")):
             yield licence
@@ -65,7 +65,7 @@ def _absolute(url: str) -> str:
     return "https:" + url if url[:2] == "//" else url
 
 
-def add_links(links: Iterable[FullLink], page: Page) -> None:
+def add_links(links: Iterable[Link], page: Page) -> None:
     """Adds the media that a page's links lead to, in their order; those of images have their own way."""
     last: Medium | None = None  # of a link just before this one
     poster: str | None = None
@@ -96,7 +96,7 @@ def add_links(links: Iterable[FullLink], page: Page) -> None:
     page.licence = next(iter(licences)) if len(licences) == 1 else None
 
 
-def _medium(link: FullLink, url: str) -> Medium | None:
+def _medium(link: Link, url: str) -> Medium | None:
     modality = _SHOWN.get(link.path)
     if modality is None:
         player = canonical(_absolute(url))
