@@ -92,7 +92,7 @@ def _settings(runtime: Runtime, scratch: str | None) -> dict[str, str]:
         "spark.sql.execution.arrow.maxRecordsPerBatch": "20000",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.io.compression.codec": "zstd",
-        "spark.sql.debug.maxToStringFields": "100",  # rows of the pairs shuffle have more columns than the default of 25
+        "spark.sql.debug.maxToStringFields": "100",  # the pairs shuffle has more columns than the default of 25
         "spark.log.level": "WARN",  # from the start, also where spark-submit brings its own chatty configuration
         "spark.python.worker.reuse": "true",  # a worker keeps its vocabulary and language model between units
     }

@@ -4,10 +4,11 @@ The conservation law, the same for archives and tables, over `ReadLog.counts`:
 
     texts == rows + (sum of all counts named skipped:*) + rejected_texts
 
-- texts           texts that were looked at. In a WAT: non-empty texts of image links. In a table: cells of the text
-                  columns, one per row and column, of every row that could be parsed.
+- texts           texts that were looked at. In an archive: non-empty texts of media. In a table: cells of the text
+                  columns, tags and chapters of every row that could be parsed (see curation.crawl.tables).
 - rows            candidate rows handed out, counted from the finished batches.
-- skipped:*       texts left out by rule: skipped:bad_url, skipped:not_http (WAT), skipped:empty_text (tables).
+- skipped:*       texts left out by rule: skipped:bad_url, skipped:not_http, skipped:no_url (described, but nowhere to
+                  be found), skipped:page_limit (archives), skipped:empty_text (tables).
 - rejected_texts  texts lost with a rejected table row. A rejected WAT record was never looked into, so its texts are
                   on neither side.
 

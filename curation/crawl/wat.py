@@ -10,8 +10,9 @@ import pyarrow as pa
 from curation.crawl.archive import ArchiveRows, Reading, archive_records
 from curation.crawl.consent import consent_headers
 from curation.crawl.log import ReadLog
+from curation.crawl.media import FREE_ROW_CHARS, ROW_CHARS
 from curation.crawl.metas import TDM_RESERVATION, read_metas
-from curation.crawl.page import Page
+from curation.crawl.page import MAX_URL_CHARS, Page
 from curation.crawl.pages import BadJsonError, Head, Html, Link, Metadata, Response, decode_metadata
 from curation.crawl.records import WarcRecord
 from curation.crawl.urls import media_id
@@ -23,6 +24,7 @@ _IMAGE = "IMG@/src"
 _IMAGE_BYTES = _IMAGE.encode()
 _ANCHOR_BYTES = b'A@/href","url":"'
 _AFTER_IMAGE = "IMG@/srd"  # text starts with _IMAGE exactly if it is in [_IMAGE, _AFTER_IMAGE): faster than startswith
+_NO_LIMIT = 1 << 62
 _CONSENT = frozenset(("robots", "Robots", "ROBOTS", TDM_RESERVATION))
 _LINKS_AT_ONCE = 4096  # of a page, between two looks at whether a batch is full
 _JSON_TYPE = re.compile(rb"(?i)\ncontent-type[ \t]*:[ \t]*application/json")
@@ -93,24 +95,33 @@ class _WatReader:
         page_url = metadata.envelope.header.target_uri
         if not self.archive.begin_page(record, page_url):
             return
-        resolve = resolver(self._variant, page_url or "", html.head.base)
         strict = self._variant.strict
         page = describe_head(html.head) if strict else _consent_alone(html.head)
+        resolve = resolver(self._variant, page_url or "", page.base)
         page.robots = sorted({*page.robots, *consent_headers(response.headers)})
         images = [link for link in html.links if _IMAGE <= link.path < _AFTER_IMAGE]
         if strict:
             add_links(html.links, page)
         facts = self.archive.facts(page, page_url, resolve)
+        size = len(record.block)
+        each = len(page_url or "") + sum(map(len, page.robots))
+        room = FREE_ROW_CHARS + ROW_CHARS * size if strict else _NO_LIMIT
         for start in range(0, len(images) if self._images else 0, _LINKS_AT_ONCE):
-            rows = self._add(images[start : start + _LINKS_AT_ONCE], resolve)
-            yield from self.archive.end_part(facts, rows, len(record.block))
+            rows, chars = self._add(images[start : start + _LINKS_AT_ONCE], resolve, each, room)
+            room -= chars
+            yield from self.archive.end_part(facts, rows, max(size, chars))
         if strict and (page.media or page.unplaced):
-            rows = self.archive.media.add(page, page_url or "", resolve)
-            yield from self.archive.end_part(facts, rows, len(record.block))
+            rows = self.archive.media.add(page, page_url or "", resolve, size=size)
+            yield from self.archive.end_part(facts, rows, max(size, self.archive.media.spent))
 
-    def _add(self, links: list[Link], resolve: Resolve) -> int:
-        """Adds the rows of some images of a page; how many. The first three sources, as curation.crawl.media would."""
+    def _add(self, links: list[Link], resolve: Resolve, each: int, room: int) -> tuple[int, int]:
+        """Adds the rows of some images of a page, as curation.crawl.media would: how many, and their characters.
+
+        each: characters that every row takes for the page; room: that the rows may take.
+        """
         clean, hashed, rows = self._variant.clean, self._variant.hashed, self.archive.rows
+        longest = MAX_URL_CHARS if self._variant.strict else _NO_LIMIT
+        chars = 0
         add_id, add_url = rows.media_id.append, rows.media_url.append
         add_source, add_text = rows.source.append, rows.text.append
         before, texts_seen = len(rows.text), 0
@@ -129,9 +140,14 @@ class _WatReader:
                 continue
             texts_seen += len(found)
             url, skipped = resolve(link.url)
+            if url is not None and len(url) > longest:
+                url, skipped = None, "skipped:bad_url"
+            elif url is not None and (cost := (len(url) + each) * len(found)) > room - chars:
+                url, skipped = None, "skipped:page_limit"
             if url is None:
                 self._log.tally(skipped, len(found))
                 continue
+            chars += cost
             identity = media_id(hashed(url))
             for source, text in found:
                 add_id(identity)
@@ -139,7 +155,7 @@ class _WatReader:
                 add_source(source)
                 add_text(text)
         self._log.tally("texts", texts_seen)
-        return len(rows.text) - before
+        return len(rows.text) - before, chars
 
 
 def _consent_alone(head: Head) -> Page:
@@ -161,5 +177,6 @@ def _that_may_matter(links: list[bytes]) -> list[bytes]:
         for link in links
         if not link.startswith(_ANCHOR_BYTES)
         or leads_to_media(link[start : link.find(b'"', start)].decode("latin-1"))
-        or b"license" in link
+        or b"icense" in link  # License
+        or b"ICENSE" in link
     ]

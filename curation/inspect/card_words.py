@@ -27,6 +27,8 @@ LEFT_OUT = {
     "skipped:empty_text": "empty texts",
     "skipped:bad_url": "URLs that cannot be resolved",
     "skipped:not_http": "URLs that are not http(s)",
+    "skipped:no_url": "descriptions of media that are nowhere on their page",
+    "skipped:page_limit": "texts beyond what one page may give",
     "other_source": "none of their text sources counts for matching",
 }
 """What a count of the funnel means, in words."""
