@@ -45,7 +45,8 @@ def test_critical_threshold_is_the_smallest_that_keeps(counts: list[int], u: flo
     assert critical >= 1
     assert kept(counts, critical, u)
     assert critical == 1 or not kept(counts, math.nextafter(critical, 0), u)
-    for t in [*others, *(float(c) for c in counts if c), math.nextafter(critical, math.inf), float(math.ceil(critical))]:
+    tried = [*others, *(c for c in counts if c), math.nextafter(critical, math.inf), math.ceil(critical)]
+    for t in map(float, tried):  # a threshold is a double
         assert (critical <= t) == kept(counts, t, u), t
 
 
