@@ -22,6 +22,8 @@ class Pool:
 
     root: Path
     files: list[Path]
+    helping: int
+    """How many of the files the first helping has."""
     small: Path
     whole: Path
 
@@ -80,8 +82,9 @@ def build_pool(root: Path, *, tables: tuple[int, int], rows: int) -> Pool:
     web = build_web(root / "web")
     archives = [*sorted(web.wats), *sorted(web.warcs)]
     files = [*archives, *build_tables(root / "tables", sum(tables), rows)]
-    small = write_recipe(root / "small.yaml", files[: len(archives) + tables[0]])
-    return Pool(root, files, small, write_recipe(root / "whole.yaml", files))
+    helping = len(archives) + tables[0]
+    small = write_recipe(root / "small.yaml", files[:helping])
+    return Pool(root, files, helping, small, write_recipe(root / "whole.yaml", files))
 
 
 def reference(recipe: Path, work: Path) -> Reference:

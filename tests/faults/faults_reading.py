@@ -71,7 +71,7 @@ class Witness:
 
     def verdict(self) -> None:
         """Fails where something wrong was seen, or nothing was looked at."""
-        assert self.wrong == []
+        assert self.wrong == [], self.wrong[:5]
         assert self.looks["files"] > 0
 
     def _watch(self) -> None:

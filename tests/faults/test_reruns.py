@@ -81,7 +81,7 @@ def test_partitions_order_and_increments_change_nothing(
     master: str, pool: Pool, small: Reference, tmp_path: Path
 ) -> None:
     """All in one process with a session of its own, as in a notebook."""
-    files = pool.files[:7]
+    files = pool.files[: pool.helping]
     commands: list[list[str]] = []
     for partitions in PARTITIONS:
         random.Random(partitions).shuffle(files)
