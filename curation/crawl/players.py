@@ -261,7 +261,7 @@ _ROWS: dict[str, tuple[tuple[str, str, str], ...]] = {
     ),
     "simplecast": (("player.simplecast.com", rf"/{_UUID}", "https://player.simplecast.com/{}"),),
     "acast": (
-        ("embed.acast.com play.acast.com", r"(?:/s(?=/))?+/([\w-]+)/([\w-]+)", "https://play.acast.com/s/{}/{}"),
+        ("embed.acast.com play.acast.com", r"(?:/s)?/(?!s/)([\w-]+)/([\w-]+)", "https://play.acast.com/s/{}/{}"),
     ),
     "npr": (("npr.org", r"/player/embed/(\d+)/(\d+)", "https://www.npr.org/player/embed/{}/{}"),),
     # Players of whatever URL their parameter names.
