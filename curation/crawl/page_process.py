@@ -7,6 +7,7 @@ large, or have many tags, go to the other process, and only they pay for the way
 
 from __future__ import annotations
 
+import atexit
 import os
 import resource
 import signal
@@ -87,6 +88,17 @@ class PageProcess:
                 self.stop()
                 raise OSError(f"cannot start {sys.executable} -m {__name__}: it ended with {code}") from None
         return self._process, self._connection
+
+
+_of_process: dict[int, PageProcess] = {}
+
+
+def shared_process() -> PageProcess:
+    """The page process of this one, kept for the next archive: starting takes half a second. It ends with this one."""
+    if os.getpid() not in _of_process:  # a fork has one of its own
+        _of_process[os.getpid()] = PageProcess()
+        atexit.register(_of_process[os.getpid()].stop)
+    return _of_process[os.getpid()]
 
 
 def _start() -> tuple[subprocess.Popen[bytes], socket]:

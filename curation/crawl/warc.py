@@ -23,7 +23,7 @@ from curation.crawl.http_messages import BodyTooLargeError, Message, parse_respo
 from curation.crawl.log import ReadLog
 from curation.crawl.media import host_of
 from curation.crawl.page import Page
-from curation.crawl.page_process import PageProcess, PageProcessError
+from curation.crawl.page_process import PageProcessError, shared_process
 from curation.crawl.records import WarcRecord
 from curation.crawl.site_rules import parse_rules
 from curation.crawl.variants import resolver
@@ -58,15 +58,11 @@ def warc_batches(
     as in wat_batches.
     """
     reader = _WarcReader(path, log, reading)
-    try:
-        for record in archive_records(path, log, reading, salvage=True):
-            for dataset, batch in reader.batches(record):
-                yield dataset, batch
-        reader.check_kind()
-        for batch in reader.archive.hand_out(final=True):
-            yield CANDIDATES, batch
-    finally:
-        reader.processes.stop()
+    for record in archive_records(path, log, reading, salvage=True):
+        yield from reader.batches(record)
+    reader.check_kind()
+    for batch in reader.archive.hand_out(final=True):
+        yield CANDIDATES, batch
 
 
 class _WarcReader:
@@ -74,7 +70,7 @@ class _WarcReader:
 
     def __init__(self, path: str, log: ReadLog, reading: Reading) -> None:
         self.archive = ArchiveRows(path, log, reading)
-        self.processes = PageProcess()
+        self._processes = shared_process()
         self._log = log
         self._reading = reading
         self._strict = self.archive.variant.strict
@@ -157,7 +153,7 @@ class _WarcReader:
         try:
             if len(html) > LARGE_BYTES or html.count(b"<") > MANY_TAGS:
                 self._log.tally("pages_apart")
-                page = self.processes.read(html, largest=largest, seconds=limit)
+                page = self._processes.read(html, largest=largest, seconds=limit)
             else:
                 page = read_html(html, largest=largest, check=_deadline(limit))
         except PageProcessError as error:

@@ -153,10 +153,9 @@ def test_it_ends_with_its_parent() -> None:
         assert ended, busy
 
 
-@needs_proc
-@pytest.mark.parametrize("early", [True, False])
-def test_it_ends_with_the_reader(early: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_serves_one_archive_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("curation.crawl.warc.MANY_TAGS", 10)
+    monkeypatch.setattr(page_process, "_of_process", {})
     started: list[int] = []
     start = page_process._start
 
@@ -166,17 +165,10 @@ def test_it_ends_with_the_reader(early: bool, tmp_path: Path, monkeypatch: pytes
         return found
 
     monkeypatch.setattr(page_process, "_start", noted)
-    web = build_web(tmp_path, pages=40, archives=1, damaged=False)
-    log = ReadLog("x")
-    batches = warc_batches(str(web.warcs[0]), log)
-    next(batches)
-    if early:
-        while not started:
-            next(batches)
-        batches.close()
-    else:
-        for _ in batches:
+    for path in build_web(tmp_path, pages=40, archives=2, damaged=False).warcs:
+        log = ReadLog(str(path))
+        for _ in warc_batches(str(path), log):
             pass
         assert log.counts["pages_apart"] > 10
     assert len(started) == 1
-    assert not runs(started[0])
+    page_process.shared_process().stop()
