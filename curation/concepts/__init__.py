@@ -1,8 +1,9 @@
 """Vocabularies, and matching texts against them by MetaCLIP's definition."""
 
 from curation.concepts.matcher import Matcher
+from curation.concepts.options import MatchOptions
 from curation.concepts.prepare import pad, prepare
 from curation.concepts.vocabulary import Vocabulary
 from curation.concepts.vocabulary_files import check_location, starter_folder
 
-__all__ = ["Matcher", "Vocabulary", "check_location", "pad", "prepare", "starter_folder"]
+__all__ = ["MatchOptions", "Matcher", "Vocabulary", "check_location", "pad", "prepare", "starter_folder"]

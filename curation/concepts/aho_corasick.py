@@ -16,8 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation.concepts.prepare import BLANKS, SPACED_MARKS, WHITE_SPACE, pad
-from curation.concepts.vocabulary import Vocabulary
+from curation.concepts.prepare import BLANKS, SPACED_MARKS, WHITE_SPACE
 
 _BLANKS_TO_SPACES = bytes.maketrans(BLANKS.encode(), b" " * len(BLANKS))
 _SPACED = [(mark.encode(), f" {mark} ".encode()) for mark in SPACED_MARKS]
@@ -27,17 +26,19 @@ _Ints = npt.NDArray[np.int64]
 
 
 class AhoCorasick:
-    """Kernel of `curation.concepts.Matcher`. Holds the GIL while it scans."""
+    """Kernel of `curation.concepts.Matcher`. Holds the GIL while it scans.
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        self._strip = vocabulary.definition == "v2"
-        self._entries = len(vocabulary)
-        self._same = _SameEntries(vocabulary)
+    forms: padded entries (`curation.concepts.prepare.pad`), all different, and the id of each; strip: v2's texts.
+    """
+
+    def __init__(self, forms: pa.Array, ids: npt.NDArray[np.int32], *, strip: bool) -> None:
+        self._strip = strip
+        self._end = int(ids.max(initial=-1)) + 1
         self._automaton = ahocorasick.Automaton(ahocorasick.STORE_INTS)
-        # The library searches children in the order they were added: short entries, the common ones, go first.
-        for entry_id, entry in sorted(self._same.distinct(), key=lambda row: len(row[1])):
-            if not any(blank in entry for blank in BLANKS):
-                self._automaton.add_word(pad(entry, vocabulary.definition).encode().decode("latin-1"), entry_id)
+        # The library searches children in the order they were added: short forms, the common ones, go first.
+        for form, entry_id in sorted(zip(forms.to_pylist(), ids.tolist(), strict=True), key=lambda row: len(row[0])):
+            if not any(blank in form for blank in BLANKS):
+                self._automaton.add_word(form.encode().decode("latin-1"), entry_id)
         self._automaton.make_automaton()
 
     def match(self, texts: pa.StringArray) -> tuple[_Ints, npt.NDArray[np.int32]]:
@@ -49,38 +50,9 @@ class AhoCorasick:
         hits = chain.from_iterable(self._automaton.iter(prepared.decode("latin-1")))
         ends, ids = np.fromiter(hits, np.int64).reshape(-1, 2).T
         borders = np.flatnonzero(np.frombuffer(prepared, np.uint8) == ord(_BETWEEN_TEXTS))
-        rows, ids = self._same.expand(np.searchsorted(borders, ends), ids)
-        keys = np.sort(rows * self._entries + ids)  # not np.unique: it hashes, several times slower here
-        rows, ids = np.divmod(keys[np.diff(keys, prepend=-1) > 0], self._entries)
+        keys = np.sort(np.searchsorted(borders, ends) * self._end + ids)  # not np.unique: it hashes, far slower here
+        rows, ids = np.divmod(keys[np.diff(keys, prepend=-1) > 0], self._end)
         return np.bincount(rows, minlength=len(texts)), ids.astype(np.int32)
-
-
-class _SameEntries:
-    """Entries that stand in a vocabulary more than once: the automaton finds the first, the others follow it."""
-
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        encoded = vocabulary.entries.dictionary_encode()
-        groups = encoded.indices.to_numpy()
-        order = np.argsort(groups, kind="stable")
-        self._entries = encoded.dictionary
-        self._counts = np.bincount(groups)
-        self._starts = np.cumsum(self._counts) - self._counts
-        self._members = order
-        self._group_of = groups
-
-    def distinct(self) -> zip[tuple[int, str]]:
-        """(id of the first, entry), each entry once."""
-        return zip(self._members[self._starts].tolist(), self._entries.to_pylist(), strict=True)
-
-    def expand(self, rows: _Ints, first_ids: _Ints) -> tuple[_Ints, _Ints]:
-        """Rows and ids of all equal entries, given those of the first ones."""
-        if len(self._starts) == len(self._members):
-            return rows, first_ids
-        groups = self._group_of[first_ids]
-        counts = self._counts[groups]
-        before = np.repeat(np.cumsum(counts) - counts, counts)
-        members = np.repeat(self._starts[groups], counts) + np.arange(counts.sum()) - before
-        return np.repeat(rows, counts), self._members[members]
 
 
 def _prepared(texts: pa.StringArray) -> bytes:

@@ -10,7 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.concepts.aho_corasick import AhoCorasick
+from curation.concepts.compiled import Compiled, Groups, compile_vocabulary
+from curation.concepts.forms import normalized_array
+from curation.concepts.options import PLAIN, MatchOptions
+from curation.concepts.token_trie import TokenTrie
 from curation.concepts.vocabulary import Vocabulary
+from curation.concepts.vocabulary_cache import cached
 
 BLOCK_BYTES = 1 << 20
 """Text that a kernel gets at a time: enough to forget the per-block work, little enough for memory to stay flat."""
@@ -28,14 +33,23 @@ class Kernel(Protocol):
 
 
 class Matcher:
-    """Finds the entries of one vocabulary. Building takes seconds for 500,000 entries: build once, match often.
+    """Finds the entries of one vocabulary; threads may share it. Build once, match often.
 
-    A match is defined by `curation.concepts.prepare`: `pad(entry) in prepare(text)`.
+    A match is defined by `curation.concepts.prepare`: `pad(entry) in prepare(text)`, both with the same options.
+    cache: keep the compiled vocabulary in a file that other processes of this machine map into memory; see
+    `curation.concepts.vocabulary_cache`.
     """
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
+    def __init__(self, vocabulary: Vocabulary, options: MatchOptions = PLAIN, *, cache: bool = True) -> None:
         self.vocabulary = vocabulary
-        self._kernel: Kernel = AhoCorasick(vocabulary)
+        self.options = options
+        if cache:
+            fingerprint = options.fingerprint(vocabulary.fingerprint)
+            compiled = cached(fingerprint, lambda: compile_vocabulary(vocabulary, options))
+        else:
+            compiled = compile_vocabulary(vocabulary, options)
+        self._groups = compiled.groups
+        self._kernels = _kernels(compiled, strip=vocabulary.definition == "v2")
 
     def match(self, texts: pa.Array | pa.ChunkedArray) -> pa.ListArray:
         """Entry ids of every text as list<int32>: ascending, each once; null for a null text.
@@ -53,12 +67,47 @@ class Matcher:
             present = np.flatnonzero(~missing[-1])
             done = 0
             for block in _blocks(strings.drop_null()):
-                block_counts, block_ids = self._kernel.match(block)
+                block_counts, block_ids = self._match_block(block)
                 chunk_counts[present[done : done + len(block)]] = block_counts
                 done += len(block)
                 ids.append(block_ids)
             counts.append(chunk_counts)
         return _list_array(counts, ids, missing)
+
+    def _match_block(self, texts: pa.StringArray) -> tuple[Counts, Ids]:
+        from curation.concepts._sorting import united
+
+        texts = normalized_array(texts, self.options)
+        counts, ids = np.zeros(len(texts), np.int64), np.zeros(0, np.int32)
+        for kernel in self._kernels:
+            more_counts, more_ids = kernel.match(texts)
+            ids = united(counts, ids, more_counts, more_ids) if len(ids) else more_ids
+            counts = counts + more_counts
+        return _with_equals(self._groups, counts, ids) if len(self._groups.members) else (counts, ids)
+
+
+def _kernels(compiled: Compiled, *, strip: bool) -> list[Kernel]:
+    kernels: list[Kernel] = []
+    for trie, characters in ((compiled.tokens, False), (compiled.characters, True)):
+        if trie.depth:
+            kernels.append(TokenTrie(trie, characters=characters, strip=strip))
+    if len(compiled.long_ids):
+        offsets, data = pa.py_buffer(compiled.long_offsets), pa.py_buffer(compiled.long_data)
+        forms = pa.LargeStringArray.from_buffers(len(compiled.long_ids), offsets, data)
+        kernels.append(AhoCorasick(forms, compiled.long_ids, strip=strip))
+    return kernels
+
+
+def _with_equals(groups: Groups, counts: Counts, first_ids: Ids) -> tuple[Counts, Ids]:
+    """Adds to each id, the first of its group, the others, and sorts every row again."""
+    group = groups.of_entry[first_ids]
+    sizes = groups.starts[group + 1] - groups.starts[group]
+    before = np.repeat(np.cumsum(sizes) - sizes, sizes)
+    ids = groups.members[np.repeat(groups.starts[group], sizes) + np.arange(sizes.sum()) - before]
+    rows = np.repeat(np.repeat(np.arange(len(counts)), counts), sizes)
+    entries = len(groups.of_entry)
+    keys = np.sort(rows * entries + ids)
+    return np.bincount(rows, minlength=len(counts)), (keys % entries).astype(np.int32)
 
 
 def _as_strings(texts: pa.Array) -> pa.Array:

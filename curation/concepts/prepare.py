@@ -1,6 +1,6 @@
 """MetaCLIP's definition of a match, in full: an entry matches a text when `pad(entry) in prepare(text)`.
 
-These two functions are the oracle that every matcher is tested against, so they are written to be read.
+`prepare` and `pad` are the oracle that every matcher is tested against, so they are written to be read.
 
 v1 is the English list of the first paper: every entry is padded with a space on both sides, so it can only
 match whole words. v2 is the worldwide recipe (English too): a side is padded only where the entry's outermost
@@ -8,13 +8,16 @@ character belongs to a script that writes no spaces, or is punctuation. Case is 
 
 The definition has holes, kept on purpose because counts are to be comparable: an entry that holds one of the
 seven marks right beside another character ("St. Louis") can never match, kana counts as a script with spaces,
-and composed and decomposed accents differ.
+and composed and decomposed accents differ. `MatchOptions` close them, each by its name.
 """
 
 from __future__ import annotations
 
+import itertools
 import string
+import unicodedata
 
+from curation.concepts.options import PLAIN, MatchOptions
 from curation.recipe import Definition
 
 SPACED_MARKS = ",.;:?!`"
@@ -49,35 +52,85 @@ NO_SPACE_RANGES = (
 )
 """First and last code point of each script that v2 does not pad beside (kana and hangul are not among them)."""
 
+KANA_AND_HANGUL_RANGES = (
+    (0x1100, 0x11FF),  # hangul jamo
+    (0x3005, 0x3007),  # ideographic iteration mark, closing mark and zero
+    (0x3031, 0x3035),  # kana repeat marks
+    (0x3040, 0x309F),  # hiragana
+    (0x30A0, 0x30FF),  # katakana
+    (0x3130, 0x318F),  # hangul compatibility jamo
+    (0x31F0, 0x31FF),  # katakana phonetic extensions
+    (0xA960, 0xA97F),  # hangul jamo extended A
+    (0xAC00, 0xD7FF),  # hangul syllables, jamo extended B
+    (0xFF65, 0xFFDC),  # halfwidth katakana and hangul
+    (0x1AFF0, 0x1B16F),  # kana extended B, supplement, extended A, small kana
+)
+"""What the option no_space_kana adds to NO_SPACE_RANGES."""
+
 NO_SPACE_MARKS = frozenset(string.punctuation + "，。、；：？！“”‘’（）【】《》〈〉「」『』～—")
 """ASCII punctuation and the 25 marks that v2 does not pad beside."""
 
 
-def prepare(text: str, definition: Definition) -> str:
+_LONG_TEXT = 1000  # characters; the standard library orders accents in quadratic time, nothing to notice below that
+
+
+def prepare(text: str, definition: Definition, options: MatchOptions = PLAIN) -> str:
     """The text as entries are searched in it: stripped (v2 only), a space at both ends, marks spaced, no blanks."""
-    prepared = f" {text.strip() if definition == 'v2' else text} "
-    for mark in SPACED_MARKS:
-        prepared = prepared.replace(mark, f" {mark} ")
-    for blank in BLANKS:
-        prepared = prepared.replace(blank, " ")
-    return prepared
+    text = normalized(text, options)
+    return _spaced(f" {text.strip() if definition == 'v2' else text} ")
 
 
-def pad(entry: str, definition: Definition) -> str:
+def pad(entry: str, definition: Definition, options: MatchOptions = PLAIN) -> str:
     """The entry as it is searched for: with a space on each side, in v2 only beside characters that need one.
 
-    The empty entry has no outermost character, so both definitions give it two spaces.
+    The empty entry has no outermost character, so both definitions give it two spaces. The option spaced_entries
+    spaces marks and blanks as in a text, but puts no space outside the entry's own ends: ".5" is ". 5", so that it
+    is found wherever the text's words "." and "5" follow each other.
     """
-    if definition == "v1":
-        return f" {entry} "
-    left = "" if entry and writes_no_space(entry[0]) else " "
-    right = "" if entry and writes_no_space(entry[-1]) else " "
+    entry = normalized(entry, options)
+    left = "" if definition == "v2" and entry and writes_no_space(entry[0], options) else " "
+    right = "" if definition == "v2" and entry and writes_no_space(entry[-1], options) else " "
+    if options.spaced_entries:
+        spaced = _spaced(entry)
+        begin = int(entry.startswith(tuple(SPACED_MARKS)))
+        end = len(spaced) - int(entry.endswith(tuple(SPACED_MARKS)))
+        entry = spaced[begin:end]
     return f"{left}{entry}{right}"
 
 
-def writes_no_space(character: str) -> bool:
+def writes_no_space(character: str, options: MatchOptions = PLAIN) -> bool:
     """Whether v2 leaves this one character unpadded: scripts without spaces, and punctuation."""
     if character in NO_SPACE_MARKS:
         return True
     code_point = ord(character)
-    return any(first <= code_point <= last for first, last in NO_SPACE_RANGES)
+    ranges = NO_SPACE_RANGES + (KANA_AND_HANGUL_RANGES if options.no_space_kana else ())
+    return any(first <= code_point <= last for first, last in ranges)
+
+
+def normalized(text: str, options: MatchOptions) -> str:
+    """NFC, then case folding, then NFC again, as far as they are asked for (folding can undo composition)."""
+    if options.nfc:
+        text = _composed(text)
+    if options.case_fold:
+        text = text.casefold()
+        if options.nfc:
+            text = _composed(text)
+    return text
+
+
+def _spaced(text: str) -> str:
+    for mark in SPACED_MARKS:
+        text = text.replace(mark, f" {mark} ")
+    for blank in BLANKS:
+        text = text.replace(blank, " ")
+    return text
+
+
+def _composed(text: str) -> str:
+    """Unicode NFC, in nearly linear time however many accents a hostile text heaps up."""
+    if len(text) > _LONG_TEXT and not text.isascii():
+        # Decomposed, with each run of accents in order, it is the same text by the standard, and quick to compose.
+        text = text.translate({ord(character): unicodedata.normalize("NFD", character) for character in set(text)})
+        runs = itertools.groupby(text, key=lambda character: unicodedata.combining(character) > 0)
+        text = "".join("".join(sorted(run, key=unicodedata.combining) if accents else run) for accents, run in runs)
+    return unicodedata.normalize("NFC", text)

@@ -1,0 +1,102 @@
+"""The linter: exactly the entries that no text can hold, equal entries, entries that hit most."""
+
+import random
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curation.concepts import Matcher, Vocabulary, pad, prepare
+from curation.concepts.lint import lint, most_hit, never_matches
+from curation.concepts.options import PLAIN, MatchOptions
+
+OPTIONS = [PLAIN, MatchOptions(spaced_entries=True), MatchOptions(nfc=True, case_fold=True, no_space_kana=True)]
+pieces = st.text(alphabet=" ,.!\ta猫ねé#", max_size=6)
+
+
+def text_for(form):
+    """A text that holds this padded form, if any does: without the spaces that preparing adds."""
+    for mark in ",.;:?!`":
+        form = form.replace(f" {mark} ", mark)
+    return f"猫{form}猫"
+
+
+@settings(max_examples=500)
+@given(pieces, st.sampled_from(["v1", "v2"]), st.sampled_from(OPTIONS))
+def test_an_entry_is_unreachable_exactly_if_no_text_holds_it(entry, definition, options):
+    form = pad(entry, definition, options)
+    candidates = [text_for(form), form, entry, text_for(f" {form} ")]
+    held = any(form in prepare(text, definition, options) for text in candidates)
+    assert (never_matches(entry, definition, options) is None) == held
+
+
+@pytest.mark.parametrize("definition", ["v1", "v2"])
+def test_unreachable_entries_are_in_no_random_text(definition):
+    chance = random.Random(5)
+    entries = ["".join(chance.choices(" ,.a\t猫", k=chance.randint(0, 4))) for _ in range(300)]
+    unreachable = {
+        finding.entry_id for finding in lint(Vocabulary.from_entries(entries, definition=definition)).unreachable
+    }
+    texts = ["".join(chance.choices(" ,.a\t猫", k=20)) for _ in range(2000)]
+    found = set(
+        Matcher(Vocabulary.from_entries(entries, definition=definition)).match(pa.array(texts)).flatten().to_pylist()
+    )
+    assert 20 < len(unreachable) < 280
+    assert not unreachable & found
+
+
+def test_report():
+    entries = [
+        "cat",
+        "St. Louis",
+        "Cat",
+        "x",
+        "cafe\u0301",
+        "café",
+        "a\tb",
+        "y" * 257,
+        "y" * 256,
+        ". ,",
+        "?",
+        "St .  Louis",
+    ]
+    report = lint(Vocabulary.from_entries(entries))
+    assert report.entries == 12
+    assert [(finding.entry_id, finding.entry) for finding in report.unreachable] == [
+        (1, "St. Louis"), (6, "a\tb"), (9, ". ,"),
+    ]  # fmt: skip
+    assert "beside another character" in report.unreachable[0].reason
+    assert "becomes a space" in report.unreachable[1].reason
+    assert "two spaces" in report.unreachable[2].reason
+    assert report.duplicates == [[0, 2], [4, 5]]
+    assert report.marked == [1]
+    assert report.single_characters == [3, 10]
+    assert report.long == [7]
+    assert lint(Vocabulary.from_entries(entries), MatchOptions(spaced_entries=True)).unreachable == []
+
+
+def test_entries_that_differ_only_in_blanks_are_duplicates():
+    assert lint(Vocabulary.from_entries(["a b", "A\tb", "a  b"])).duplicates == [[0, 1]]
+
+
+def test_most_hit():
+    texts = pa.chunked_array([["a cat", None, "a dog a dog"], ["a cat sat", "nothing"]])
+    hits = most_hit(Vocabulary.from_entries(["dog", "cat", "unicorn", "a"]), texts, entries=3, examples=2)
+    assert [(hit.entry_id, hit.entry, hit.texts, hit.share) for hit in hits] == [
+        (3, "a", 3, 0.75), (1, "cat", 2, 0.5), (0, "dog", 1, 0.25),
+    ]  # fmt: skip
+    assert hits[0].examples == ["a cat", "a dog a dog"]
+    assert hits[1].examples == ["a cat", "a cat sat"]
+
+
+@pytest.mark.parametrize("texts", [pa.array([], pa.string()), pa.nulls(3), pa.array(["nothing"])])
+def test_most_hit_of_nothing(texts):
+    assert most_hit(Vocabulary.from_entries(["dog"]), texts) == []
+
+
+def test_lint_of_a_real_vocabulary(real_data):
+    report = lint(Vocabulary.load(str(real_data / "vocab" / "union_real_vocab.tsv.gz"), "en"))
+    assert report.entries == 442_176
+    assert 1000 < len(report.unreachable) < 20_000
+    assert len(report.duplicates) > 3_000
