@@ -14,6 +14,14 @@ from curation.session import spark_session
 ROOT = Path(__file__).resolve().parent.parent
 
 
+@pytest.fixture(autouse=True, scope="session")
+def vocabulary_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Compiled vocabularies of the tests go to a folder of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CURATION_CACHE", str(tmp_path_factory.mktemp("vocabularies")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real crawl files and captions; skips where a clone does not have them."""
