@@ -7,8 +7,8 @@ from bisect import bisect_right
 from typing import Any, NamedTuple
 
 from curation.crawl.cells import UNREADABLE
-from curation.crawl.fact_columns import milliseconds
 from curation.crawl.pages import without_surrogates
+from curation.crawl.quantities import milliseconds
 
 _TITLES = ("title", "name", "text", "caption")
 _STARTS = ("start", "start_time", "time", "timestamp")

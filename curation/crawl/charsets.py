@@ -2,8 +2,9 @@
 
 Declarations are read as browsers read them (WHATWG's Encoding and HTML standards), except that valid UTF-8 beats a
 declared single-byte charset: such a declaration is a server's default, and no text in one is valid UTF-8 by chance.
-Detection by chardet comes last, and only for the few pages that are neither: of 475 pages of 400 characters in
-21 languages and charsets it knew all, where charset-normalizer took Czech, Polish and a third of French for others.
+Detection by chardet comes last, and only for the few pages that are neither: of 475 pages of 400 characters
+in 24 pairs of language and charset it knew all; charset-normalizer missed most of those in Polish, in Czech as
+ISO-8859-2 and in French.
 """
 
 from __future__ import annotations

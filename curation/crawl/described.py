@@ -36,7 +36,7 @@ def _address(item: MediaObject) -> str:
         return item.content_url or item.url or ""
     addresses = [address for address in (item.content_url, item.embed_url, item.url) if address]
     for address in addresses:
-        if canonical("https:" + address if address[:2] == "//" else address):
+        if canonical(address):
             return address
     page_address = item.url if item.url and file_modality(item.url) == item.modality else None
     return item.content_url or item.embed_url or page_address or ""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
-from decimal import Decimal
+from datetime import date, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -17,60 +16,21 @@ import pyarrow.compute as pc
 from curation.crawl.cells import Chunk, IntArray, python_values
 from curation.crawl.licences import normalise
 from curation.crawl.log import ReadLog
+from curation.crawl.page import MAX_URL_CHARS
 from curation.crawl.pages import without_surrogates
+from curation.crawl.quantities import milliseconds
 from curation.crawl.rows import SCHEMA
-from curation.crawl.table_mappings import MAX_URL_CHARS, alternatives
+from curation.crawl.table_mappings import alternatives
 from curation.crawl.urls import is_http
 from curation.recipe import TableColumns
 
-MAX_MILLISECONDS = 10**10
-"""Longer times (116 days) are mistakes: the longest recordings on platforms last weeks."""
 _MAX_PIXELS = 1 << 20
 _MAX_LICENCE = 2048  # characters; keeps the cache of licences small
 
-_PART = r"(\d{1,12}(?:[.,]\d{1,12})?)"
-_CLOCK = re.compile(r"(?:(\d{1,4}):)?(\d{1,4}):(\d{1,2}(?:[.,]\d{1,12})?)", re.ASCII).fullmatch
-_ISO = re.compile(rf"P(?:{_PART}D)?(?:T(?:{_PART}H)?(?:{_PART}M)?(?:{_PART}S)?)?", re.ASCII | re.IGNORECASE).fullmatch
-_SECONDS = re.compile(r"\d{1,12}(?:\.\d{0,12})?", re.ASCII).fullmatch
 _DATE = re.compile(r"\d{4}(?:-\d\d)?", re.ASCII).fullmatch
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{1,8}){0,5}").fullmatch
 
 Parser = Callable[[Any], Any]
-
-
-def milliseconds(value: Any, *, per_second: int = 1000) -> int | None:
-    """A time: seconds (or, with per_second=1, milliseconds) as a number, H:MM:SS, MM:SS, or ISO 8601 (PT1H2M3.5S).
-
-    None for anything else, also for times below 0 or above MAX_MILLISECONDS.
-    """
-    seconds: float | None = None
-    if isinstance(value, str):
-        seconds = _read(value.strip(), 1000 / per_second)
-    elif isinstance(value, timedelta):
-        seconds = value.total_seconds()
-    elif isinstance(value, int | float | Decimal) and not isinstance(value, bool):
-        seconds = _bounded(value) * per_second / 1000
-    if seconds is None or not 0 <= seconds <= MAX_MILLISECONDS / 1000:
-        return None
-    return round(seconds * 1000)
-
-
-def _bounded(number: int | float | Decimal) -> float:
-    return float(number) if -1 <= number <= MAX_MILLISECONDS else -1.0
-
-
-def _read(text: str, per_number: float) -> float | None:
-    if _SECONDS(text):
-        return float(text) / per_number
-    if match := _CLOCK(text):
-        return int(match[1] or 0) * 3600 + int(match[2]) * 60 + _float(match[3])
-    if (match := _ISO(text)) and any(match.groups()):
-        return sum(_float(part) * size for part, size in zip(match.groups(), (86400, 3600, 60, 1), strict=True))
-    return None
-
-
-def _float(text: str | None) -> float:
-    return float(text.replace(",", ".")) if text else 0.0
 
 
 def _only_milliseconds(value: Any) -> int | None:

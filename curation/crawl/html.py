@@ -11,11 +11,11 @@ from collections.abc import Callable
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from curation.crawl.described import described_medium
-from curation.crawl.files import file_modality
+from curation.crawl.files import file_modality, timed_modality
 from curation.crawl.licences import normalise
-from curation.crawl.metas import pixels, read_metas
+from curation.crawl.metas import read_metas
 from curation.crawl.page import MAX_SHARED_CHARS, MAX_SHARED_MEDIA, MAX_URL_CHARS, Medium, Page, Text, Track
-from curation.crawl.players import canonical
+from curation.crawl.quantities import pixels
 from curation.crawl.srcset import candidates
 from curation.crawl.structured import json_ld, microdata
 
@@ -153,13 +153,8 @@ class _Reader:
         if relations and "license" in relations.lower():
             self._licence(node, relations.lower().split())
         href = attributes.get("href")
-        if not href:
-            return
-        modality = file_modality(href)
-        if modality is None:
-            player = canonical(href if href[:2] != "//" else "https:" + href)
-            modality = player and player.modality
-        if modality in ("video", "audio"):
+        modality = timed_modality(href) if href else None
+        if href and modality:
             medium = Medium(modality, href)
             medium.say("link-text", shared_text(node))
             medium.say("link-title", attributes.get("title"))
@@ -255,12 +250,11 @@ class _Reader:
                 return
 
     def _embedded(self, node: LexborNode, url: str, attributes: dict[str, str | None], source: str) -> bool:
-        player = canonical("https:" + url if url[:2] == "//" else url)
-        modality = player.modality if player else file_modality(url)
+        modality = timed_modality(url)
         if modality is None and source == "title":
             kind = (attributes.get("type") or "").lower().partition("/")[0]
             modality = kind if kind in ("video", "audio") else None
-        if not url or modality not in ("video", "audio"):
+        if not url or modality is None:
             return False
         medium = Medium(
             modality, url, width=pixels(attributes.get("width")), height=pixels(attributes.get("height"))

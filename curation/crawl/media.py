@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 from curation.crawl.log import ReadLog
 from curation.crawl.page import MAX_SHARED_MEDIA, MAX_URL_CHARS, TEXT_SOURCES, Medium, Page
 from curation.crawl.players import Player, canonical
+from curation.crawl.quantities import MAX_MILLISECONDS
 from curation.crawl.rows import MediumFacts, PageRows
 from curation.crawl.urls import is_http, media_id
-from curation.crawl.variants import Resolve, Variant, resolver
+from curation.crawl.variants import Resolve, Variant
 
 ROW_CHARS = 16
 """A page's rows take at most so many characters for each of its bytes, and FREE_ROW_CHARS: they repeat what it says
@@ -20,7 +21,6 @@ MAX_TRACKS = 256
 """Tracks of one medium; the largest platforms offer fewer languages."""
 MAX_LANG_CHARS = 35  # the longest language tag that RFC 5646 asks readers to expect
 _MAX_PIXELS = 1_000_000
-_MAX_MS = 10**11  # three years
 _SOURCE = {name: number for number, name in enumerate(TEXT_SOURCES)}
 
 
@@ -36,13 +36,12 @@ class PageMedia:
         self.spent = 0
         """Characters that the rows of the last page take, about."""
 
-    def add(self, page: Page, page_url: str, resolve: Resolve | None = None, *, size: int = 0) -> int:
+    def add(self, page: Page, page_url: str, resolve: Resolve, *, size: int) -> int:
         """Adds the rows of a page of `size` bytes; how many. All descriptions of one URL are one medium."""
         self._room = FREE_ROW_CHARS + ROW_CHARS * size
         self._each = len(page_url) + sum(map(len, page.robots))
         if page.canonical:
             self._each += min(MAX_URL_CHARS, len(page.canonical) + len(page.base or page_url))
-        resolve = resolve or resolver(self._variant, page_url, page.base)
         before = len(self._rows.text)
         for name, count in page.odd.items():
             self._log.tally(name, count)
@@ -142,7 +141,7 @@ def _facts(medium: Medium, player: Player | None, resolve: Resolve) -> MediumFac
         medium.licence,
         _within(medium.width, _MAX_PIXELS),
         _within(medium.height, _MAX_PIXELS),
-        _within(medium.duration_ms, _MAX_MS),
+        _within(medium.duration_ms, MAX_MILLISECONDS),
         medium.upload_date,
         _address(medium.poster_url, resolve),
         list(_tracks(medium, resolve)),

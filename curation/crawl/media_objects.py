@@ -9,6 +9,8 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from curation.crawl.quantities import milliseconds, pixels
+
 Node = dict[str, Any]
 Modality = Literal["image", "video", "audio"]
 _T = TypeVar("_T")
@@ -107,11 +109,11 @@ class Describer:
             transcript=self._markup(node, "transcript"),
             keywords=", ".join(self._strings(node, "keywords", _TEXT_KEYS)) or None,
             parts=[part for value in _flat(self._of(node).get("haspart")) if (part := self._part(value))],
-            duration_ms=self._parsed(node, _milliseconds, "duration"),
+            duration_ms=self._parsed(node, milliseconds, "duration"),
             upload_date=self._parsed(node, _date, "uploaddate", "datepublished"),
             licence=next(self._strings(node, "license", _LICENCE_KEYS), None),
-            width=self._parsed(node, _pixels, "width"),
-            height=self._parsed(node, _pixels, "height"),
+            width=self._parsed(node, pixels, "width"),
+            height=self._parsed(node, pixels, "height"),
         )
 
     def _of(self, node: Node) -> Node:
@@ -170,8 +172,8 @@ class Describer:
             return None
         node = self._target(value)
         if id(node) not in self._parts:
-            start = self._parsed(node, _milliseconds, "startoffset")
-            end = self._parsed(node, _milliseconds, "endoffset")
+            start = self._parsed(node, milliseconds, "startoffset")
+            end = self._parsed(node, milliseconds, "endoffset")
             self._parts[id(node)] = None
             if start is not None:
                 end = end if end is not None and end > start else None
@@ -216,31 +218,10 @@ def _scalar(value: object) -> object:
     return value
 
 
-# -------------------------------------------------------------------------------- durations, dates and sizes
+# -------------------------------------------------------------------------------- dates
 
-_NUMBER = r"([0-9]{1,9}(?:[.,][0-9]{1,9})?)"
-_ISO_DURATION = re.compile(
-    r"(?i)(?:P(?:0{1,4}Y)?(?:0{1,2}M)?|(?=T))"  # years and months have no length in seconds
-    rf"(?:{_NUMBER}W)?(?:{_NUMBER}D)?T?(?:{_NUMBER}H)?(?:{_NUMBER}M)?(?:{_NUMBER}S)?"
-).fullmatch
-_CLOCK = re.compile(rf"(?:(?:{_NUMBER}:)?{_NUMBER}:)?{_NUMBER}").fullmatch
-_MAX_MS = 2**53  # beyond any medium, and exact in every number type
-_PIXELS = re.compile(r"(?i)([0-9]{1,7})(?:\.[0-9]{1,9})?\s{0,9}(?:px|pixels?)?").fullmatch
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8}").fullmatch
 _DATE_TIME = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9:.,]{2,20} ?(?:[Zz]|[+-][0-9:]{2,8})?)").fullmatch
-
-
-def _milliseconds(text: str) -> int | None:
-    """A duration as ISO 8601, as [[H:]M:]S, or in seconds. The "T" before hours may be absent."""
-    if match := _ISO_DURATION(text):
-        units: tuple[int, ...] = (604_800, 86_400, 3_600, 60, 1)
-    elif match := _CLOCK(text):
-        units = (3_600, 60, 1)
-    else:
-        return None
-    amounts = [(unit, float(n.replace(",", "."))) for unit, n in zip(units, match.groups(), strict=True) if n]
-    milliseconds = round(sum(unit * n for unit, n in amounts) * 1000)
-    return milliseconds if amounts and milliseconds <= _MAX_MS else None
 
 
 def _date(text: str) -> str | None:
@@ -254,8 +235,3 @@ def _date(text: str) -> str | None:
     except ValueError:
         pass
     return None
-
-
-def _pixels(text: str) -> int | None:
-    match = _PIXELS(text)
-    return (int(match[1]) or None) if match else None

@@ -6,11 +6,11 @@ Protocol, and robots meta tags as search engines document them.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from curation.crawl.directives import robots_directives, tdm_reserved
 from curation.crawl.page import MAX_SHARED_CHARS, MAX_SHARED_MEDIA, Medium, Page, Text
+from curation.crawl.quantities import milliseconds, pixels
 
 TDM_RESERVATION = "tdm-reservation"
 """How a reservation of text and data mining is named among the consent signals."""
@@ -20,15 +20,8 @@ _URL_KEYS = frozenset(
     f"{root}{suffix}" for root in _MODALITY for suffix in ("", ":url", ":secure_url")
 )
 _SKIPPED_TYPES = ("application/x-shockwave-flash",)  # nothing decodes them any more
-_NUMBER = re.compile(r"\s*(\d{1,7})(?:\.\d+)?\s*(?:px)?\s*\Z", re.IGNORECASE).match
 _PAGE_TEXTS = ("og:title", "og:description", "twitter:title", "twitter:description")
 _NAMES = {"twitter:image:src": "twitter:image", "twitter:player:stream": "twitter:stream"}
-
-
-def pixels(value: str | None) -> int | None:
-    """A declared length in pixels ("640", "640px"); None for percentages, zero and everything else."""
-    match = _NUMBER(value) if value else None
-    return int(match[1]) or None if match else None
 
 
 def read_metas(metas: Iterable[tuple[str, str]], page: Page) -> None:
@@ -78,7 +71,7 @@ class _Card:
             if key.endswith(":secure_url"):
                 last.url = url
             return
-        self._last[root] = Medium(_MODALITY[root], url, [])
+        self._last[root] = Medium(_MODALITY[root], url)
         self._media.append(self._last[root])
 
     def _property(self, medium: Medium, key: str, content: str) -> None:
@@ -90,7 +83,7 @@ class _Card:
         elif name == "alt":
             medium.say("og:image:alt", content)
         elif name == "duration":
-            medium.duration_ms = _seconds(content)
+            medium.duration_ms = milliseconds(content)
         elif name == "type" and content.lower() in _SKIPPED_TYPES:
             self._skipped.add(id(medium))
 
@@ -106,20 +99,15 @@ class _Card:
             if medium.modality == "image":
                 medium.texts += texts if few else []
             elif medium.modality == "video" and medium.duration_ms is None:
-                medium.duration_ms = _seconds(self._facts.get("video:duration"))
+                medium.duration_ms = milliseconds(self._facts.get("video:duration"))
         page.media += [medium for medium in self._media if id(medium) not in self._skipped]
 
     def _twitter(self) -> None:
         if "twitter:image" in self._facts:
-            image = Medium("image", self._facts["twitter:image"], [])
+            image = Medium("image", self._facts["twitter:image"])
             image.say("twitter:image:alt", self._facts.get("twitter:image:alt"))
             self._media.append(image)
         for key in ("twitter:player", "twitter:stream"):
             if key in self._facts:
                 width, height = (pixels(self._facts.get(f"twitter:player:{side}")) for side in ("width", "height"))
-                self._media.append(Medium("video", self._facts[key], [], width=width, height=height))
-
-
-def _seconds(content: str | None) -> int | None:
-    seconds = pixels(content)  # the same shape: a plain number
-    return None if seconds is None else seconds * 1000
+                self._media.append(Medium("video", self._facts[key], width=width, height=height))

@@ -36,7 +36,8 @@ MAX_SHARED_CHARS = 5_000
 MAX_SHARED_MEDIA = 50
 """No text is said of more media than this: galleries of a whole page, and lists of videos."""
 MAX_URL_CHARS = 8192
-"""Longer URLs of pages, media and <base> are refused: rows repeat them, and no browser or crawler follows such."""
+"""Longer URLs of pages, media and <base> are refused: rows repeat them, and servers need not take them (RFC 9110,
+section 4.1, asks for 8,000)."""
 
 
 class Text(msgspec.Struct, gc=False, array_like=True):

@@ -310,11 +310,13 @@ def _by_domain() -> dict[str, list[_Row]]:
 
 _BY_DOMAIN = _by_domain()
 _NESTING = 3  # a player of a card of a page; deeper is none
-_URL = re.compile(r"https?://([^/?#]*)([^?#]*)(?:\?([^#]*))?", re.IGNORECASE)
+_URL = re.compile(r"(?:https?:)?//([^/?#]*)([^?#]*)(?:\?([^#]*))?", re.IGNORECASE)
 
 
 def canonical(url: str) -> Player | None:
-    """What an absolute http(s) URL plays, if it is a player, watch page or share link of a known platform; else None.
+    """What a URL plays, if it is a player, watch page or share link of a known platform; else None.
+
+    url: absolute http or https, or without its scheme (//host/...).
 
     The same video gives the same Player, whatever the form of its URL and its other parameters; start times, parts of
     a video and keys of unlisted ones are not told apart. Two forms that need the platform to be matched stay two:
@@ -326,7 +328,7 @@ def canonical(url: str) -> Player | None:
         found = _find(url)
         if not isinstance(found, str):
             return found
-        url = "https:" + found if found.startswith("//") else found
+        url = found
     return None
 
 

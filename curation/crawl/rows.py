@@ -13,7 +13,8 @@ from curation.schemas import CANDIDATES
 
 SCHEMA = CANDIDATES.schema
 FLUSH_BYTES = 256 << 20
-"""Batches end early at this many bytes of source records: Arrow's string columns hold 2 GiB at most."""
+"""Batches end early at this many bytes of source records, or of what their rows repeat: Arrow's string columns hold
+2 GiB at most."""
 
 
 class PageFacts(NamedTuple):
@@ -75,7 +76,7 @@ class PageRows:
         self._bytes = 0
 
     def end_page(self, page: PageFacts, size: int) -> None:
-        """Ends the rows of a page, or of a part of it, whose source has `size` bytes."""
+        """Ends the rows of a page, or of a part of it, of `size` bytes in their source or by themselves."""
         self._pages.append(page)
         self._ends.append(len(self.text))
         self._bytes += size

@@ -16,8 +16,6 @@ from curation.recipe import TableColumns
 
 _PLACES = re.compile(r"\{([^{}]+)\}")
 _MAX_VALUE = 2048  # characters of a value put into a URL
-MAX_URL_CHARS = 8192
-"""Longer URLs are refused: servers need not take them (RFC 9110 section 4.1 asks for 8,000), and rows repeat them."""
 
 
 def alternatives(reference: str | list[str]) -> list[str]:

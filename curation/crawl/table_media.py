@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.crawl.cells import Cells, Chunk, Unusable, first_cells, text_cells
+from curation.crawl.page import MAX_URL_CHARS
 from curation.crawl.players import canonical
-from curation.crawl.table_mappings import MAX_URL_CHARS, alternatives, filled_template, template_columns
+from curation.crawl.table_mappings import alternatives, filled_template, template_columns
 from curation.crawl.table_texts import WHITE_SPACE, Mask, as_mask
 from curation.crawl.urls import HTTP_URL
 from curation.recipe import Modality

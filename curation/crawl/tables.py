@@ -15,10 +15,11 @@ from curation.crawl.csv_tables import csv_chunks
 from curation.crawl.fact_columns import empty_lists, fact_columns, read_facts
 from curation.crawl.json_lines import json_chunks
 from curation.crawl.log import ReadLog
+from curation.crawl.page import MAX_URL_CHARS
 from curation.crawl.parquet_tables import parquet_chunks
 from curation.crawl.rows import SCHEMA
 from curation.crawl.streams import READ_ERRORS, ReadFailedError, open_binary
-from curation.crawl.table_mappings import MAX_URL_CHARS, WantedColumns, alternatives
+from curation.crawl.table_mappings import WantedColumns, alternatives
 from curation.crawl.table_media import Media, read_media
 from curation.crawl.table_texts import WHITE_SPACE, TextReader, Texts
 from curation.errors import Reason

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from curation.crawl.archive import ArchiveRows, Reading, archive_records
 from curation.crawl.consent import consent_headers
+from curation.crawl.files import timed_modality
 from curation.crawl.log import ReadLog
 from curation.crawl.media import FREE_ROW_CHARS, ROW_CHARS
 from curation.crawl.metas import TDM_RESERVATION, read_metas
@@ -17,7 +18,7 @@ from curation.crawl.pages import BadJsonError, Head, Html, Link, Metadata, Respo
 from curation.crawl.records import WarcRecord
 from curation.crawl.urls import media_id
 from curation.crawl.variants import Resolve, resolver
-from curation.crawl.wat_page import add_links, describe_head, leads_to_media
+from curation.crawl.wat_page import add_links, describe_head
 from curation.errors import Reason
 
 _IMAGE = "IMG@/src"
@@ -25,7 +26,7 @@ _IMAGE_BYTES = _IMAGE.encode()
 _ANCHOR_BYTES = b'A@/href","url":"'
 _AFTER_IMAGE = "IMG@/srd"  # text starts with _IMAGE exactly if it is in [_IMAGE, _AFTER_IMAGE): faster than startswith
 _NO_LIMIT = 1 << 62
-_CONSENT = frozenset(("robots", "Robots", "ROBOTS", TDM_RESERVATION))
+_CONSENT = frozenset(("robots", TDM_RESERVATION))
 _LINKS_AT_ONCE = 4096  # of a page, between two looks at whether a batch is full
 _JSON_TYPE = re.compile(rb"(?i)\ncontent-type[ \t]*:[ \t]*application/json")
 _WARCINFO_TYPE = re.compile(rb"(?i)\nwarc-type[ \t]*:[ \t]*warcinfo")
@@ -161,7 +162,8 @@ class _WatReader:
 def _consent_alone(head: Head) -> Page:
     """What the parity variants take of a <head>: the rest of it would cost a third of the whole."""
     page = Page(base=head.base)
-    read_metas([(meta.name, meta.content) for meta in head.metas if meta.name in _CONSENT and meta.content], page)
+    named = ((meta.name, meta.content) for meta in head.metas if meta.name and meta.content)
+    read_metas([(name, content) for name, content in named if name.strip().lower() in _CONSENT], page)
     return page
 
 
@@ -176,7 +178,7 @@ def _that_may_matter(links: list[bytes]) -> list[bytes]:
         link
         for link in links
         if not link.startswith(_ANCHOR_BYTES)
-        or leads_to_media(link[start : link.find(b'"', start)].decode("latin-1"))
+        or timed_modality(link[start : link.find(b'"', start)].decode("latin-1"))
         or b"icense" in link  # License
         or b"ICENSE" in link
     ]

@@ -4,6 +4,6 @@ The order is fixed, so that counts are reproducible: refusal lists, consent (dir
 domain; and for texts the classifiers in the recipe's order.
 """
 
-from curation.filters.candidates import CandidateFilters, fingerprint, hosts, load
+from curation.filters.candidates import CandidateFilters, hosts
 
-__all__ = ["CandidateFilters", "fingerprint", "hosts", "load"]
+__all__ = ["CandidateFilters", "hosts"]

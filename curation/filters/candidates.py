@@ -73,16 +73,6 @@ class CandidateFilters:
         return of_rows
 
 
-def load(settings: Filters) -> CandidateFilters:
-    """The filters of a recipe's section, with their lists and models read. Raises InputError for what is unusable."""
-    return CandidateFilters(settings)
-
-
-def fingerprint(settings: Filters) -> str:
-    """32 hex digits that change when the content of a list or model does. Raises InputError as `load` does."""
-    return load(settings).fingerprint
-
-
 def hosts(batch: pa.RecordBatch) -> pa.StringArray:
     """The distinct hosts of the media and pages of some CANDIDATES, written as SITE_RULES.host is."""
     found = [url_hosts(pc.unique(as_strings(batch.column(name)))) for name in ("media_url", "page_url")]

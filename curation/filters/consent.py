@@ -17,10 +17,18 @@ from curation.recipe.filters import Consent
 IMAGE_DIRECTIVES: Final = frozenset({"noimageai", "noimageindex"})
 """Directives that speak of images only."""
 ROBOTS, AI = "robots.txt", "ai.txt"
+_PREFIX = "consent:"
+_PAGE_ONLY = pa.array([_PREFIX + name for name in ("noindex", "none")])  # sites put these on lists of what they offer
 
 _FILE_COLUMNS = ("host", "kind", "snapshot", "archive", "record_offset")
 _RULE_COLUMNS = ("agent", "allow", "pattern")
 _Sites = dict[str, list[SiteRules]]
+
+
+def concerns_media(verdicts: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+    """Whether each verdict (null: none) is what scope: media extends to a media wherever it is linked."""
+    wide = pc.and_not(pc.starts_with(verdicts, _PREFIX), pc.is_in(verdicts, value_set=_PAGE_ONLY))
+    return np.asarray(pc.fill_null(wide, False))
 
 
 class DirectiveFilter:
@@ -29,7 +37,7 @@ class DirectiveFilter:
     def __init__(self, settings: Consent) -> None:
         self._ranks = {name: rank for rank, name in enumerate(settings.refuse)}
         self._agents = frozenset(settings.agents)
-        self._verdicts = pa.array([*(f"consent:{name}" for name in settings.refuse), None], pa.string())
+        self._verdicts = pa.array([*(_PREFIX + name for name in settings.refuse), None], pa.string())
         self._of_images = np.array([name in IMAGE_DIRECTIVES for name in settings.refuse] + [False])
 
     def verdicts(self, robots: pa.ListArray, modalities: pa.Array) -> pa.StringArray:
@@ -63,7 +71,7 @@ def site_verdicts(media: Urls, pages: Urls, rules: pa.Table, agents: list[str]) 
     robots = _own(media, sites[ROBOTS])
     ai = _own(media, sites[AI]) | _own(pages, sites[AI]) | _of_page_hosts(media, pages, sites[AI])
     codes = np.where(robots, 0, np.where(ai, 1, 2))
-    return pa.array([f"consent:{ROBOTS}", f"consent:{AI}", None], pa.string()).take(pa.array(codes))
+    return pa.array([_PREFIX + ROBOTS, _PREFIX + AI, None], pa.string()).take(pa.array(codes))
 
 
 def _sites(rules: pa.Table, agents: list[str]) -> dict[str, _Sites]:

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.balance import entry_probabilities
+from curation.concepts.lint import never_matches
 from curation.inspect.query import Query, open_query
-from curation.inspect.reachable import never_matches
 from curation.runner.catalog import Catalog
 from curation.runner.stage import Manifest
 from curation.schemas import DRAWS, ENTRY_COUNTS, KEPT_COUNTS, MATCHES, PAIRS

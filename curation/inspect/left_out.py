@@ -10,13 +10,14 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.balance import pair_ids
 from curation.errors import InputError
-from curation.filters import CandidateFilters, hosts, load
-from curation.filters.consent import site_verdicts
+from curation.filters import CandidateFilters
+from curation.filters.consent import concerns_media, site_verdicts
 from curation.filters.urls import Urls
 from curation.filters.verdicts import text_verdicts
 from curation.inspect.story import FilteredText
@@ -33,7 +34,6 @@ COLUMNS = ("media_id", "modality", "media_url", "text", "licence", "page_url", "
            "snapshot", "archive", "record_offset", "field_order")
 """What is read of CANDIDATES."""
 
-_PAGE_ONLY = ("consent:noindex", "consent:none")  # these refuse their page alone, whatever the scope
 _CHANGED = "lists or models of pairs.filters, which have changed since"
 _SITE_FILE = ("kind", "host", "archive", "record_offset")
 
@@ -63,7 +63,7 @@ class Judge:
         ids = pair_ids(rows.column("media_id"), text).to_pylist()
         batch = pa.RecordBatch.from_arrays(
             [rows.column(name).combine_chunks() for name in COLUMNS], names=list(COLUMNS))
-        rules = site_rules(self._store, self._rule_files, self._settings.filters.consent, hosts(batch))
+        rules = site_rules(self._store, self._rule_files, self._settings.filters.consent, batch)
         refused = self._filters.page_verdicts(batch, rules)
         langs, names = self._judged(text, refused)
         found = _Rows(batch, ids, names.to_pylist(), langs.to_pylist(), rules, self._settings.filters)
@@ -90,8 +90,7 @@ class _Rows:
 
     def _first_refusal(self) -> int | None:
         """The row whose page refuses the whole media; of several the one that names the refusal in the stage."""
-        wide = [row for row, rule in enumerate(self._rules)
-                if rule is not None and rule.startswith("consent:") and rule not in _PAGE_ONLY]
+        wide = np.flatnonzero(concerns_media(pa.array(self._rules, pa.string()))).tolist()
         return min(wide, key=lambda row: self._ids[row], default=None)  # rows are in order of provenance already
 
     def _rule(self, row: int) -> tuple[str | None, bool]:
@@ -151,13 +150,13 @@ class _Rows:
 def _filters_of(settings: Filters, then: str | None) -> tuple[CandidateFilters, list[str]]:
     """The filters as they were for a run, or what of them does not lie in files, and a note that says so."""
     try:
-        found = load(settings)
+        found = CandidateFilters(settings)
         if found.fingerprint == then:
             return found, []
         changed = "they hold something else now"
     except InputError as error:
         changed = str(error)
-    return load(_without_files(settings)), [
+    return CandidateFilters(_without_files(settings)), [
         f"what the lists and models of pairs.filters refused in this run cannot be told anymore: {changed}"]
 
 

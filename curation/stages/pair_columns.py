@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -10,12 +11,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curation.filters import hosts as candidate_hosts
 from curation.recipe.filters import Consent
 from curation.schemas import PAIRS, SITE_RULES
 from curation.storage import Store
 
 HELD_RULES = 1_000_000
-"""Rules of sites for our agents that a worker keeps in memory (about 100 MB); of more it searches the files."""
+"""Rules of sites for our agents that a worker keeps in memory (about 160 MB); of more it searches the files."""
 
 _TRACKS = PAIRS.schema.field("tracks").type
 
@@ -36,10 +38,11 @@ def unpacked_tracks(packed: pa.ChunkedArray) -> pa.Array:
     return pa.array([msgspec.json.decode(item) if item else [] for item in packed.to_pylist()], _TRACKS)
 
 
-def site_rules(store: Store, paths: list[str], consent: Consent, hosts: pa.Array) -> pa.Table | None:
-    """The rules of some hosts that concern the recipe's agents; None where the recipe or the archives have none."""
+def site_rules(store: Store, paths: list[str], consent: Consent, candidates: pa.RecordBatch) -> pa.Table | None:
+    """The rules for some candidates that concern the recipe's agents; None where recipe or archives have none."""
     if not paths or not consent.site_rules:
         return None
+    hosts = candidate_hosts(candidates)
     held = _held_rules(store, tuple(paths), tuple(consent.agents))
     table = _concerning(store, paths, consent.agents, hosts) if held is None else held
     return table.filter(pc.is_in(table.column("host"), value_set=hosts))
@@ -61,7 +64,7 @@ def _concerning(store: Store, paths: list[str], agents: list[str], hosts: pa.Arr
     return pa.Table.from_batches(kept, SITE_RULES.schema)
 
 
-def _for_agents(batch: pa.RecordBatch, agents: Any) -> pa.RecordBatch:
+def _for_agents(batch: pa.RecordBatch, agents: Sequence[str]) -> pa.RecordBatch:
     return batch.filter(pc.is_in(batch.column("agent"), value_set=pa.array([*agents, "*"])))
 
 

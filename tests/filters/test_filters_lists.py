@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import os
-import re
 import time
 import tracemalloc
 
@@ -15,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.errors import InputError
-from curation.filters import files, fingerprint, load
+from curation.filters import CandidateFilters, files
 from curation.filters.names import NameTable, name_keys
 from curation.recipe.filters import Domains, Filters
 
@@ -23,15 +22,14 @@ DIGEST = hashlib.md5(b"https://m.example/a.jpg", usedforsecurity=False).hexdiges
 
 
 def refused(folder, url="https://m.example/a.jpg"):
-    [found] = load(Filters(refusals=[str(folder)])).page_verdicts(candidates([{"media_url": url}])).to_pylist()
+    filters = CandidateFilters(Filters(refusals=[str(folder)]))
+    [found] = filters.page_verdicts(candidates([{"media_url": url}])).to_pylist()
     return found
 
 
 def problem(recipe):
     with pytest.raises(InputError) as caught:
-        load(recipe)
-    with pytest.raises(InputError, match="^" + re.escape(str(caught.value)) + "$"):
-        fingerprint(recipe)
+        CandidateFilters(recipe)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 400
     return str(caught.value)
@@ -82,14 +80,14 @@ def test_lines_are_counted_over_blocks(tmp_path, monkeypatch):
     lines = [f"host{number}.example" for number in range(1000)]
     (tmp_path / "l.txt").write_text("\n".join(lines))
     assert refused(tmp_path, "http://host999.example/") == refused(tmp_path, "http://host0.example/") == "refused:l"
-    whole = fingerprint(Filters(refusals=[str(tmp_path)]))
+    whole = CandidateFilters(Filters(refusals=[str(tmp_path)])).fingerprint
     (tmp_path / "l.txt").write_text("\n".join([*lines[:700], "?", *lines[701:]]))
     assert ", line 701, is '?'" in problem(Filters(refusals=[str(tmp_path)]))
     (tmp_path / "l.txt").write_bytes("\n".join(lines).encode().replace(b"host800.", b"\xff\xfe"))
     assert ", line 801, is not UTF-8" in problem(Filters(refusals=[str(tmp_path)]))
     (tmp_path / "l.txt").write_text("\n".join(lines))
     monkeypatch.undo()
-    assert fingerprint(Filters(refusals=[str(tmp_path)])) == whole
+    assert CandidateFilters(Filters(refusals=[str(tmp_path)])).fingerprint == whole
 
 
 def test_names_zipped_lists_and_their_order(tmp_path):
@@ -108,7 +106,7 @@ def test_folders_come_in_the_recipe_s_order(tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / f"of_{name}.txt").write_text("m.example")
     for order in ("xy", "yx"):
-        filters = load(Filters(refusals=[str(tmp_path / name) for name in order]))
+        filters = CandidateFilters(Filters(refusals=[str(tmp_path / name) for name in order]))
         assert filters.page_verdicts(candidates([{}])).to_pylist() == [f"refused:of_{order[0]}"]
 
 
@@ -117,7 +115,7 @@ def test_lists_on_another_file_system():
     fs.pipe({"/lists/far.txt": b"m.example\n", "/lists/d.txt.gz": gzip.compress(b"denied.example\n")})
     recipe = Filters(refusals=["memory://lists"], domains=Domains(deny=["@memory://lists/d.txt.gz", "x.example"]))
     urls = ["https://m.example/", "https://denied.example/", "https://x.example/", "https://y.example/"]
-    found = load(recipe).page_verdicts(candidates([{"media_url": url} for url in urls])).to_pylist()
+    found = CandidateFilters(recipe).page_verdicts(candidates([{"media_url": url} for url in urls])).to_pylist()
     assert found == ["refused:far", "refused:d", "domain", None]
     assert "nothing at memory://none" in problem(Filters(refusals=["memory://none"]))
 
@@ -148,7 +146,7 @@ def test_domains_of_a_recipe(tmp_path):
     (tmp_path / "d.txt").write_text(f"a.example\n{DIGEST}")
     assert "d.txt, line 2, is " in problem(Filters(domains=Domains(allow=[f"@{tmp_path}/d.txt"])))
     (tmp_path / "d.txt").write_text("# none\n")
-    nothing = load(Filters(domains=Domains(allow=[f"@{tmp_path}/d.txt"])))
+    nothing = CandidateFilters(Filters(domains=Domains(allow=[f"@{tmp_path}/d.txt"])))
     assert nothing.page_verdicts(candidates([{}])).to_pylist() == ["domain"]
 
 
@@ -163,14 +161,14 @@ def test_the_fingerprint_is_of_names_and_contents(tmp_path):
     for name, content in [("l.txt", "a.example"), ("d.txt", "b.example"), ("d.txt", "c.example"), ("m.txt", "")]:
         (tmp_path / name).write_text(content)
         if (tmp_path / "d.txt").exists():
-            seen.append(fingerprint(recipe))
+            seen.append(CandidateFilters(recipe).fingerprint)
     (tmp_path / "l.txt").rename(tmp_path / "n.txt")
-    seen.append(fingerprint(recipe))
+    seen.append(CandidateFilters(recipe).fingerprint)
     assert len(set(seen)) == len(seen) == 4
     (tmp_path / "n.txt").rename(tmp_path / "l.txt")
-    assert fingerprint(recipe) == seen[2]
+    assert CandidateFilters(recipe).fingerprint == seen[2]
     (tmp_path / "l.txt").write_text("a.exampl")
-    assert fingerprint(recipe) not in seen
+    assert CandidateFilters(recipe).fingerprint not in seen
 
 
 def test_a_long_list_is_small_in_memory(tmp_path):
@@ -179,7 +177,7 @@ def test_a_long_list_is_small_in_memory(tmp_path):
     urls = [f"https://host{n % 999}.example/picture-{n:09}.jpg" for n in range(items + 5)]
     (tmp_path / "l.txt").write_text("\n".join(urls[:items]))
     tracemalloc.start()
-    filters = load(Filters(refusals=[str(tmp_path)]))
+    filters = CandidateFilters(Filters(refusals=[str(tmp_path)]))
     kept, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert kept < 30 * items

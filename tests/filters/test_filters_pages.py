@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.crawl.site_rules import SiteRules, parse_rules
-from curation.filters import hosts, load
+from curation.filters import CandidateFilters, hosts
 from curation.recipe.filters import Consent, Domains, Filters
 
 HOSTS = ["a.example", "www.a.example", "b.example", "xa.example", "example", "b.example:8080", "deep.www.a.example"]
@@ -135,7 +135,7 @@ def test_equals_the_definition_row_by_row(tmp_path_factory, batch, lists, sectio
     for name, content in lists.items():
         (folder / f"{name}.txt").write_text("# refused\n\n" + "\n".join(content))
     recipe = Filters(refusals=[str(folder)] if lists else [], **sections)
-    filters = load(recipe)
+    filters = CandidateFilters(recipe)
     rules = site_rules(*RULES)
     expected = [defined(row, recipe, lists) for row in batch]
     assert filters.page_verdicts(candidates(batch), rules).to_pylist() == expected
@@ -144,7 +144,7 @@ def test_equals_the_definition_row_by_row(tmp_path_factory, batch, lists, sectio
 
 
 def verdict(recipe, rules=None, **row):
-    [found] = load(recipe).page_verdicts(candidates([row]), rules).to_pylist()
+    [found] = CandidateFilters(recipe).page_verdicts(candidates([row]), rules).to_pylist()
     return found
 
 
@@ -245,7 +245,7 @@ def test_urls_are_compared_in_one_form(tmp_path):
         "http://q.example/?x",
     ]
     kept = ["https://m.example/a.jpg", "http://m.example/A.jpg", "https://m.example/A.jpg?", "http://bare.example/x"]
-    found = load(recipe).page_verdicts(candidates([{"media_url": url} for url in refused + kept]))
+    found = CandidateFilters(recipe).page_verdicts(candidates([{"media_url": url} for url in refused + kept]))
     assert found.to_pylist() == ["refused:l"] * 4 + [None] * 4
     assert verdict(recipe, media_url="https://x.example/", page_url=refused[0]) == "refused:l"
 
@@ -293,7 +293,7 @@ def test_with_licences_a_row_without_one_is_refused():
 
 def test_no_rows_and_settings_that_travel():
     recipe = Filters(licences=["CC"], domains=Domains(deny=["a.example"]))
-    found = load(pickle.loads(pickle.dumps(recipe))).page_verdicts(candidates([]), site_rules(*RULES))
+    found = CandidateFilters(pickle.loads(pickle.dumps(recipe))).page_verdicts(candidates([]), site_rules(*RULES))
     assert (found.type, len(found)) == (pa.string(), 0)
     again = Filters.model_validate_json(recipe.model_dump_json())
     assert again == recipe
@@ -308,5 +308,5 @@ def test_hostile_rows_take_linear_time():
     rules = site_rules(("a.example", "robots.txt", "User-agent: *\nDisallow: /*a*b*c*d$"))
     robots = [["n" * 100_000, "\x00", "", ":::", "ccbot:" * 1000]]
     batch = candidates([{"media_url": url, "page_url": url, "robots": robots[0]} for url in urls])
-    found = load(recipe).page_verdicts(batch, rules).to_pylist()
+    found = CandidateFilters(recipe).page_verdicts(batch, rules).to_pylist()
     assert found == [None, None, None, "domain", "domain", None, None]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from curation.crawl import ReadLog, wat_batches
-from curation.filters import hosts, load
+from curation.filters import CandidateFilters, hosts
 from curation.recipe.filters import Consent, Filters
 
 
@@ -18,7 +18,7 @@ def batches(real_data: Path):
 
 
 def test_directives_of_real_pages(batches):
-    filters = load(Filters())
+    filters = CandidateFilters(Filters())
     refused = 0
     for batch in batches:
         verdicts = filters.page_verdicts(batch).to_pylist()

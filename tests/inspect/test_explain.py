@@ -14,11 +14,11 @@ from inspect_runs import ENGLISH, FRENCH, Folder, links, printed
 
 from curation import commands
 from curation.concepts import pad, prepare
+from curation.concepts.lint import never_matches
 from curation.errors import CurationError, WorkFolderError
 from curation.inspect.difference import PARTS, Difference, explain_difference
 from curation.inspect.explain import explain
 from curation.inspect.explain_text import difference_lines, explain_lines
-from curation.inspect.reachable import never_matches
 from curation.inspect.why import why
 
 DEFINITIONS = st.sampled_from(["v1", "v2"])
