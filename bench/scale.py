@@ -65,7 +65,7 @@ class _Workers:
         while not self._stop.wait(0.5):
             for process in _descendants(self._root):
                 try:
-                    if "pyspark.daemon" in " ".join(process.cmdline()):
+                    if "python_daemon" in " ".join(process.cmdline()):
                         self.peak = max(self.peak, process.memory_full_info().pss / 1e6)
                 except psutil.Error:
                     continue

@@ -99,6 +99,7 @@ def _settings(runtime: Runtime, scratch: str | None) -> dict[str, str]:
     if submitted():
         return settings
     settings |= {
+        "spark.python.daemon.module": "curation.runner.python_daemon",
         "spark.master": runtime.master or f"local[*,{_RETRIES}]",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",

@@ -103,7 +103,7 @@ class Job:
         """A Python worker with a data file below the folders open: in the middle of a unit or of a map."""
         below = tuple(f"{folder}{os.sep}" for folder in folders)
         for process in self.family():
-            if "pyspark.daemon" not in command(process):
+            if "python_daemon" not in command(process):
                 continue
             try:
                 if any(file.path.startswith(below) and file.path.endswith(_DATA) for file in process.open_files()):

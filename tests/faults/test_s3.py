@@ -14,7 +14,7 @@ import psutil
 import pytest
 import yaml
 from faults_harness import LOCAL, Job, kill, started, wait_until
-from faults_pool import Pool, Reference, write_recipe
+from faults_pool import Pool, Reference
 from faults_reading import catalog, fingerprints
 
 from curation.inspect import connect
@@ -60,23 +60,18 @@ def bucket(server: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def recipe(bucket: str, pool: Pool, small: Reference, tmp_path: Path) -> Path:
-    """The small recipe, its inputs uploaded: one folder of archives and one of tables."""
+    """The small recipe, its inputs uploaded."""
     import s3fs
 
-    local = [Path(path) for path in _inputs(pool.small)]
     fs = s3fs.S3FileSystem(use_listings_cache=False)
-    for path in local:
-        fs.put_file(str(path), f"{bucket}/in/{path.parent.name}/{path.name}")
-    path = write_recipe(tmp_path / "small.yaml", local)
-    text = path.read_text()
-    for folder in {path.parent for path in local}:
-        text = text.replace(f"{folder}/", f"{bucket}/in/{folder.name}/")
-    path.write_text(text)
-    return path
-
-
-def _inputs(recipe: Path) -> list[str]:
-    return [path for entry in yaml.safe_load(recipe.read_text())["inputs"] for path in entry["paths"]]
+    tree = yaml.safe_load(pool.small.read_text())
+    for entry in tree["inputs"]:
+        for number, path in enumerate(entry["paths"]):
+            entry["paths"][number] = f"{bucket}/in/{Path(path).relative_to(pool.root)}"
+            fs.put_file(path, entry["paths"][number])
+    moved = tmp_path / "small.yaml"
+    moved.write_text(yaml.safe_dump(tree))
+    return moved
 
 
 def _copy(work: str, folder: Path) -> Path:
