@@ -14,7 +14,7 @@ from curation.crawl.log import ReadLog
 from curation.crawl.media import FREE_ROW_CHARS, ROW_CHARS
 from curation.crawl.metas import TDM_RESERVATION, read_metas
 from curation.crawl.page import MAX_URL_CHARS, Page
-from curation.crawl.pages import BadJsonError, Head, Html, Link, Metadata, Response, decode_metadata
+from curation.crawl.pages import BETWEEN_LINKS, BadJsonError, Head, Html, Link, Metadata, Response, decode_metadata
 from curation.crawl.records import WarcRecord
 from curation.crawl.urls import media_id
 from curation.crawl.variants import Resolve, resolver
@@ -23,6 +23,8 @@ from curation.errors import Reason
 
 _IMAGE = "IMG@/src"
 _IMAGE_BYTES = _IMAGE.encode()
+_NEXT_IMAGE = BETWEEN_LINKS + _IMAGE_BYTES
+_SKIPPED = len(BETWEEN_LINKS)
 _ANCHOR_BYTES = b'A@/href","url":"'
 _AFTER_IMAGE = "IMG@/srd"  # text starts with _IMAGE exactly if it is in [_IMAGE, _AFTER_IMAGE): faster than startswith
 _NO_LIMIT = 1 << 62
@@ -162,21 +164,36 @@ class _WatReader:
 def _consent_alone(head: Head) -> Page:
     """What the parity variants take of a <head>: the rest of it would cost a third of the whole."""
     page = Page(base=head.base)
-    named = ((meta.name, meta.content) for meta in head.metas if meta.name and meta.content)
-    read_metas([(name, content) for name, content in named if name.strip().lower() in _CONSENT], page)
+    named = [
+        (meta.name, meta.content)
+        for meta in head.metas
+        if meta.name and meta.content and meta.name.strip().lower() in _CONSENT
+    ]
+    if named:
+        read_metas(named, page)
     return page
 
 
-def _images(links: list[bytes]) -> list[bytes]:
-    return [link for link in links if link.startswith(_IMAGE_BYTES)]
+def _images(block: bytes, start: int, stop: int) -> list[bytes]:
+    """The images with a text. They are found, not cut out: nine links in ten are none."""
+    found = []
+    before = start - _SKIPPED if block.startswith(_IMAGE_BYTES, start) else block.find(_NEXT_IMAGE, start, stop)
+    while before >= 0:
+        at = before + _SKIPPED
+        end = block.find(BETWEEN_LINKS, at, stop)
+        link = block[at : end if end >= 0 else stop]
+        if b'alt"' in link or b'title"' in link:
+            found.append(link)
+        before = block.find(_NEXT_IMAGE, end, stop) if end >= 0 else -1
+    return found
 
 
-def _that_may_matter(links: list[bytes]) -> list[bytes]:
+def _that_may_matter(block: bytes, begin: int, stop: int) -> list[bytes]:
     """The links that may lead to a medium, or name a licence."""
     start = len(_ANCHOR_BYTES)
     return [
         link
-        for link in links
+        for link in block[begin:stop].split(BETWEEN_LINKS)
         if not link.startswith(_ANCHOR_BYTES)
         or timed_modality(link[start : link.find(b'"', start)].decode("latin-1"))
         or b"icense" in link  # License
