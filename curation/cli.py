@@ -5,15 +5,18 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 from rich.console import Console
 
 from curation import commands, workflow
+from curation.concepts import MatchOptions, Vocabulary
+from curation.concepts.options import VERSION
 from curation.errors import CurationError, RecipeError
+from curation.inspect.vocabulary import look_at
 from curation.pipeline import STAGES
-from curation.recipe import load_recipe
+from curation.recipe import Definition, load_recipe
 from curation.runner.progress import Terminal
 from curation.storage import Store
 
@@ -24,6 +27,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+vocab = typer.Typer(help="Look at vocabularies.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(vocab, name="vocab")
 
 RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML file, see recipes/")]
 WorkFolder = Annotated[
@@ -109,6 +114,38 @@ def explain(
 ) -> None:
     """Follow one concept through all stages of a run, or attribute the difference between two runs to stages."""
     commands.explain(concept, [*(folders or []), *([work] if work else [])], out)
+
+
+@vocab.command("lint")
+def vocab_lint(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
+    vocabulary: Annotated[
+        str, typer.Argument(metavar="VOCABULARY", help=".txt, .tsv, .json, .parquet, or demo:LANG, as in a recipe")
+    ],
+    lang: Annotated[str | None, typer.Option(metavar="LANG", help="its language; if not given: en, or demo's")] = None,
+    definition: Annotated[str, typer.Option(metavar="v1|v2", help="of a match, as match.definition")] = "v1",
+    option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="switch a matching option on, as match.options; may be repeated"),
+    ] = None,
+    texts: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE",
+            help="try it on these texts: .txt, .csv, .tsv, .jsonl, .parquet (column text or caption), or the --work "
+            "folder of a run (its pairs of that language); may be repeated",
+        ),
+    ] = None,
+    show: Annotated[int, typer.Option(min=1, metavar="N", help="examples of each kind")] = 10,
+    json: Annotated[
+        str | None, typer.Option(metavar="FILE", help="all of it as JSON; - for nothing but that on the screen")
+    ] = None,
+) -> None:
+    """Tell what is wrong with a vocabulary, and which entries texts hold most and never."""
+    options = MatchOptions.from_json(dict.fromkeys(option or [], VERSION))
+    lang = lang or (vocabulary.removeprefix("demo:") if vocabulary.startswith("demo:") else "en")
+    loaded = Vocabulary.load(vocabulary, lang, definition=cast(Definition, definition))
+    report = look_at(vocabulary, loaded, options, texts or [], shown=show)
+    commands.vocab_lint(report, out, shown=show, json=json)
 
 
 def job(stage: str | None = None) -> None:

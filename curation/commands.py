@@ -1,9 +1,14 @@
-"""What the commands that only look do: `plan`, `describe`, `why`, `explain`. None of them changes a work folder."""
+"""What the commands that only look do: `plan`, `describe`, `why`, `explain`, `vocab lint`.
+
+None of them changes a work folder.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
+import typer
 from rich.console import Console
 
 from curation.errors import CurationError
@@ -14,6 +19,8 @@ from curation.inspect.estimate import forecast
 from curation.inspect.explain import explain as explained
 from curation.inspect.explain_text import difference_lines, explain_lines
 from curation.inspect.plan_text import plan_lines
+from curation.inspect.vocabulary import VocabularyReport
+from curation.inspect.vocabulary_text import vocabulary_lines
 from curation.inspect.why import why as looked_up
 from curation.inspect.why_text import why_lines
 from curation.pipeline import STAGES
@@ -55,6 +62,20 @@ def explain(concept: str, folders: Sequence[str], out: Console) -> None:
             _print(out, difference_lines(explain_difference(catalogs[0], catalogs[1], concept)))
         else:
             _print(out, explain_lines(explained(catalogs[0], concept)))
+
+
+def vocab_lint(report: VocabularyReport, out: Console, *, shown: int, json: str | None) -> None:
+    """What is wrong with a vocabulary, and what it finds in texts; as JSON into a file too, or as JSON alone to "-"."""
+    if json == "-":
+        typer.echo(report.to_json().encode(), nl=False)  # bytes, so that it is UTF-8 whatever the terminal takes
+        return
+    lines = vocabulary_lines(report, width=out.width, shown=shown)
+    _print(out, [line.encode(out.encoding, "replace").decode(out.encoding) for line in lines])
+    if json is not None:
+        try:
+            Path(json).write_text(report.to_json(), encoding="utf-8")
+        except OSError as error:
+            raise CurationError(f"cannot write {json} ({error.strerror}): name another file with --json") from None
 
 
 def _catalog(work: str) -> Catalog:

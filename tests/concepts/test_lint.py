@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.concepts import Matcher, Vocabulary, pad, prepare
-from curation.concepts.lint import lint, most_hit, never_matches
+from curation.concepts.lint import count_hits, lint, never_matches
 from curation.concepts.options import PLAIN, MatchOptions
 
 OPTIONS = [PLAIN, MatchOptions(spaced_entries=True), MatchOptions(nfc=True, case_fold=True, no_space_kana=True)]
@@ -69,6 +69,7 @@ def test_report():
     assert "beside another character" in report.unreachable[0].reason
     assert "becomes a space" in report.unreachable[1].reason
     assert "two spaces" in report.unreachable[2].reason
+    assert {finding.found_with for finding in report.unreachable} == {("spaced_entries",)}
     assert report.duplicates == [[0, 2], [4, 5]]
     assert report.marked == [1]
     assert report.single_characters == [3, 10]
@@ -80,19 +81,66 @@ def test_entries_that_differ_only_in_blanks_are_duplicates():
     assert lint(Vocabulary.from_entries(["a b", "A\tb", "a  b"])).duplicates == [[0, 1]]
 
 
-def test_most_hit():
-    texts = pa.chunked_array([["a cat", None, "a dog a dog"], ["a cat sat", "nothing"]])
-    hits = most_hit(Vocabulary.from_entries(["dog", "cat", "unicorn", "a"]), texts, entries=3, examples=2)
-    assert [(hit.entry_id, hit.entry, hit.texts, hit.share) for hit in hits] == [
+@pytest.mark.parametrize(
+    ("entry", "options", "found_with"),
+    [
+        ("St. Louis", MatchOptions(nfc=True), ("spaced_entries",)),
+        ("what\u037e no", PLAIN, None),  # the Greek question mark is no spaced mark,
+        ("what\u037e no", MatchOptions(nfc=True), ("spaced_entries",)),  # but NFC makes a semicolon of it
+        ("a\rb", MatchOptions(spaced_entries=True), None),
+    ],
+)
+def test_what_makes_an_entry_findable(entry, options, found_with):
+    findings = lint(Vocabulary.from_entries([entry]), options).unreachable
+    assert [finding.found_with for finding in findings] == ([] if found_with is None else [found_with])
+
+
+@given(
+    st.lists(st.text(alphabet="ab .", max_size=3), min_size=1, max_size=8),
+    st.lists(st.lists(st.none() | st.text(alphabet="ab .", max_size=8), max_size=6), max_size=5),
+    st.integers(1, 4),
+    st.integers(1, 3),
+)
+def test_hits_are_those_of_the_definition_however_the_texts_are_batched(entries, batches, shown, examples):
+    report = count_hits(
+        Vocabulary.from_entries(entries),
+        (pa.array(batch, pa.string()) for batch in batches), shown=shown, examples=examples
+    )  # fmt: skip
+    texts = [text for batch in batches for text in batch if text is not None]
+    held = [[text for text in texts if pad(entry, "v1") in prepare(text, "v1")] for entry in entries]
+    without = [text for text in texts if all(text not in some for some in held)]
+    assert (report.texts, report.matched) == (len(texts), len(texts) - len(without))
+    assert report.unmatched == without[:shown]
+    assert report.counts.tolist() == [len(some) for some in held]
+    ranked = sorted((at for at in range(len(entries)) if held[at]), key=lambda at: -len(held[at]))
+    assert [(hit.entry_id, hit.texts) for hit in report.most] == [(at, len(held[at])) for at in ranked[:shown]]
+    for hit in report.most:
+        assert hit.share == hit.texts / len(texts)
+        assert 1 <= len(hit.examples) <= examples
+        assert not set(hit.examples) - set(held[hit.entry_id])
+
+
+def test_the_most_hit_entries():
+    batches = [pa.array(["a cat", None, "a dog a dog"]), pa.array(["a cat sat", "nothing"])]
+    report = count_hits(Vocabulary.from_entries(["dog", "cat", "unicorn", "a"]), batches, shown=3, examples=2)
+    assert [(hit.entry_id, hit.entry, hit.texts, hit.share) for hit in report.most] == [
         (3, "a", 3, 0.75), (1, "cat", 2, 0.5), (0, "dog", 1, 0.25),
     ]  # fmt: skip
-    assert hits[0].examples == ["a cat", "a dog a dog"]
-    assert hits[1].examples == ["a cat", "a cat sat"]
+    assert report.most[0].examples == ["a cat", "a dog a dog"]
+    assert report.most[1].examples == ["a cat", "a cat sat"]
+    assert report.unmatched == ["nothing"]
 
 
-@pytest.mark.parametrize("texts", [pa.array([], pa.string()), pa.nulls(3), pa.array(["nothing"])])
-def test_most_hit_of_nothing(texts):
-    assert most_hit(Vocabulary.from_entries(["dog"]), texts) == []
+def test_an_entry_that_rises_late_has_an_example():
+    batches = [pa.array(["dog"] * 3), pa.array(["cat"] * 2), pa.array(["dog", "cat", "cat", "big cat"])]
+    (hit,) = count_hits(Vocabulary.from_entries(["dog", "cat"]), batches, shown=1, examples=9).most
+    assert (hit.entry, hit.texts, hit.examples) == ("cat", 5, ["cat", "cat", "big cat"])
+
+
+@pytest.mark.parametrize("batches", [[], [pa.array([], pa.string())], [pa.nulls(3)], [pa.array(["nothing"])]])
+def test_hits_of_nothing(batches):
+    report = count_hits(Vocabulary.from_entries(["dog"]), batches)
+    assert (report.most, report.counts.tolist(), report.matched) == ([], [0], 0)
 
 
 def test_lint_of_a_real_vocabulary(real_data):
