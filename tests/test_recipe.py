@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from curation.concepts import MatchOptions
 from curation.errors import RecipeError
-from curation.recipe import ArchiveInput, Recipe, Section, TableInput, WatInput, load_recipe
+from curation.recipe import ArchiveInput, MatchOption, ParityVariant, Recipe, Section, TableInput, WatInput, load_recipe
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 MINIMAL = """
@@ -165,6 +169,11 @@ def test_what_is_no_yaml(recipe: Path, tmp_path: Path, text: str) -> None:
         ("match.vocabularies={en: ''}", "match.vocabularies.en: String should have at least 1 character"),
         ("match.vocabularies={EN: x}", "match.vocabularies.EN: is no language code"),
         ("match.vocabularies={'': x}", "match.vocabularies.'': is no language code"),
+        ("match.options=[nfd]", "match.options.0: Input should be 'spaced_entries', 'no_space_kana', 'nfc' or 'case_"),
+        ("match.options=nfc", "match.options: Input should be a valid list"),
+        ("match.options={nfc: 1}", "match.options: Input should be a valid list"),
+        ("match.options=[nfc, case_fold, nfc]", "match: options names nfc more than once: keep one"),
+        ("match.options=[no_space_kana]", "match: options: no_space_kana changes nothing in v1"),
         ("pairs.language.keep=[en, English]", "pairs.language.keep.1: is no language code"),
         ("pairs.language.keep=[en_US]", "pairs.language.keep.0: is no language code"),
         ("pairs.language.keep=[other]", "pairs.language.keep.0: is no language code"),
@@ -210,6 +219,27 @@ def test_a_threshold_needs_its_pivots_vocabulary(recipe: Path, t: str) -> None:
     assert load_recipe(recipe, [german, f"balance.t={t}", "balance.pivot=de"]).balance.pivot == "de"
     assert load_recipe(recipe, [german, "balance.tail_share=0.1"]).balance.t is None
     assert load_recipe(recipe, [german, "match.fallback=other"]).match.fallback == "other"
+
+
+def test_options_of_matching_are_those_that_matchers_know(recipe: Path) -> None:
+    names = [field.name for field in fields(MatchOptions)]
+    assert list(get_args(MatchOption)) == names
+    loaded = load_recipe(recipe, [f"match.options={names}", "match.definition=v2"]).match
+    assert MatchOptions.of(loaded.options).to_json() == dict.fromkeys(names, 1)
+    assert load_recipe(recipe).match.options == []
+
+
+@pytest.mark.parametrize("variant", [name for name in get_args(ParityVariant) if name != "default"])
+def test_variants_that_repeat_released_code_take_no_options(recipe: Path, variant: str) -> None:
+    told = _told(recipe, f"extract.variant={variant}", "match.options=[nfc, case_fold]")
+    assert f"extract.variant {variant} repeats MetaCLIP's code, which has no match.options (nfc, case_fold)" in told
+    assert load_recipe(recipe, [f"extract.variant={variant}"]).match.options == []
+
+
+def test_reading_recipes_loads_nothing_heavy() -> None:
+    heavy = "[name for name in ('numpy', 'numba', 'pyarrow', 'pyspark', 'curation.concepts') if name in sys.modules]"
+    code = f"import sys, curation.recipe; sys.exit(str({heavy}) if {heavy} else 0)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=RECIPES.parent, timeout=60)
 
 
 # places

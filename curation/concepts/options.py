@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 
 from curation.errors import VocabularyError
+from curation.recipe import MatchOption
 
 VERSION = 1
 """Of every option's meaning, as `curation.concepts.prepare` writes it; one that changes gets a number of its own."""
@@ -16,6 +17,8 @@ VERSION = 1
 @dataclass(frozen=True)
 class MatchOptions:
     """Which holes of the definition are closed; what each does is written in `curation.concepts.prepare`.
+
+    The fields are the names of `curation.recipe.MatchOption`.
 
     spaced_entries: an entry's marks and blanks are spaced as a text's are, so "St. Louis" is found.
     no_space_kana: kana and hangul, and the letters 々〆〇, count as scripts without spaces (matters in v2 only).
@@ -27,6 +30,11 @@ class MatchOptions:
     no_space_kana: bool = False
     nfc: bool = False
     case_fold: bool = False
+
+    @classmethod
+    def of(cls, names: Iterable[MatchOption]) -> MatchOptions:
+        """Those with these names, as recipes list them."""
+        return cls(**dict.fromkeys(names, True))
 
     def to_json(self) -> dict[str, int]:
         """{name: version} of what is on; {} for the plain definition."""

@@ -123,6 +123,7 @@ def _recipe(recipe: Recipe, manifests: Manifests) -> Row:
         "seed": draw.get("seed"),
         "texts_per_media": draw.get("texts_per_media"),
         "definition": manifests["match"].settings.get("definition"),
+        "options": manifests["match"].settings.get("options", {}),
         "variant": manifests["extract"].settings.get("variant"),
         "limit_archives": recipe.extract.limit_archives,
     }

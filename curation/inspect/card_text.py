@@ -9,6 +9,7 @@ from curation.inspect.card_filters import filters_section
 from curation.inspect.card_words import (
     Row,
     count,
+    definition_words,
     escaped,
     losses,
     name_of,
@@ -17,7 +18,7 @@ from curation.inspect.card_words import (
     target_words,
     threshold_words,
 )
-from curation.inspect.wording import duration, number, size
+from curation.inspect.wording import duration, listed, number, size
 
 LISTED = 30  # languages in a table; card.json has all
 _FACET_TITLES = {
@@ -84,15 +85,15 @@ def _listed(rows: Sequence[Row], key: Callable[[Row], int]) -> tuple[list[Row], 
 def _head(card: Row) -> list[str]:
     recipe, funnel, matching = card["recipe"], {step["step"]: step for step in card["funnel"]}, card["matching"]
     kept, pairs = funnel["kept_pairs"], funnel["pairs"]
-    seed = f"seed {recipe['seed']}"
+    seed, options = f"seed {recipe['seed']}", listed(sorted(recipe["options"]))
     if recipe["texts_per_media"] == "one":
         seed += ", one text per media"
     return [
         f"# Data card: {escaped(recipe['name'])}",
         f"{count(kept['rows'])} pairs of {count(kept['media'])} media, selected from {count(pairs['rows'])} pairs, "
         f"of which {share(matching['matched_share'])} match the vocabulary.",
-        f"Recipe `{recipe['hash']}`, {seed}, matching definition {recipe['definition']}, extraction variant "
-        f"{recipe['variant']}.",
+        f"Recipe `{recipe['hash']}`, {seed}, matching definition {recipe['definition']}"
+        f"{options and f' with {escaped(options)}'}, extraction variant {recipe['variant']}.",
     ]
 
 
@@ -146,6 +147,7 @@ def _matching(card: Row) -> list[str]:
         f"{count(matching['matched_pairs'])} of {count(matching['pairs'])} pairs ({share(matching['matched_share'])}) "
         f"hold at least one entry; {count(matching['matches_per_text'])} entries per matched text, "
         f"{count(matching['entry_matches'])} matches in all. A match is one entry in one text.",
+        "\n".join(f"- {escaped(line)}." for line in definition_words(card["recipe"])),
         _table(["<vocabulary", "entries", "never matched", "share", "repeated entries dropped"], rows),
         *more,
     ]

@@ -33,6 +33,21 @@ LEFT_OUT = {
 }
 """What a count of the funnel means, in words."""
 
+DEFINITIONS = {
+    "v1": "an entry matches where it stands between two spaces in the text, which gets spaces around , . ; : ? ! and `",
+    "v2": "an entry matches where it stands in the text, which gets spaces around , . ; : ? ! and `; there must be a "
+    "space on each side of it that does not end in punctuation or a script without spaces (such as Chinese or Thai)",
+}
+"""What each of MetaCLIP's definitions says."""
+
+OPTIONS = {
+    "spaced_entries": "entries get spaces around their marks as texts do, so that \"St. Louis\" is found",
+    "no_space_kana": "kana and hangul count as scripts that write no spaces",
+    "nfc": "entries and texts are composed (Unicode NFC) first, so that an accent matches however it is written",
+    "case_fold": "entries and texts are case-folded first, so that upper and lower case are the same",
+}
+"""What each matching option does, by its name in the recipe."""
+
 _FILTERS = {
     "refused": "lists of refusals",
     "consent": "consent",
@@ -108,6 +123,14 @@ def target_words(target: Row) -> str:
     if len(set(reachable)) == 1:
         return f"{kept}; nearest reachable size: {count(reachable[0])}"
     return f"{kept}; nearest reachable sizes: {' and '.join(map(count, reachable))}"
+
+
+def definition_words(recipe: Row) -> list[str]:
+    """The definition of a match that a run used, and each option with its version, in words."""
+    definition, options = recipe["definition"], recipe["options"]
+    lines = [f"option {name}, version {version}: {OPTIONS[name]}" for name, version in sorted(options.items())]
+    none = "no options: case and accents count as they are written, and entries are searched for as they are"
+    return [f"MetaCLIP's definition {definition}: {DEFINITIONS[definition]}", *(lines or [none])]
 
 
 def filter_kind(name: str) -> str | None:

@@ -4,7 +4,8 @@ A text that A keeps and B does not is put to the first stage of the pipeline at 
 
     extract     B's candidates do not say this text about this media (another input, limit or extraction)
     pairs       they do, but no pair of B came of it (a rule, redaction, language or placeholder)
-    match       the pair is there, but B does not find the entry in it (vocabulary, definition, vocabulary's language)
+    match       the pair is there, but B does not find the entry in it (vocabulary, definition, options, or which
+                language's vocabulary)
     pick        B finds it, but picked another text of the media
     count       A's draw would not keep it with the counts (and entries) that B has, at A's threshold
     thresholds  it would at A's threshold, but not at B's

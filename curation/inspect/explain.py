@@ -17,6 +17,7 @@ from curation.inspect.query import Query, open_query
 from curation.runner.catalog import Catalog
 from curation.runner.stage import Manifest
 from curation.schemas import DRAWS, ENTRY_COUNTS, KEPT_COUNTS, MATCHES, PAIRS
+from curation.stages.match import match_options
 from curation.storage import Store
 
 HOSTS = 10  # page hosts listed
@@ -81,7 +82,7 @@ class EntryStory:
 class ConceptStory:
     """The entry in every vocabulary that has it; where none has, `nearest` holds (vocabulary_lang, entry).
 
-    `never` says why no text can match it, by the run's definition; None where some text could.
+    `never` says why no text can match it, by the run's definition and options; None where some text could.
     """
 
     concept: str
@@ -98,7 +99,7 @@ def explain(catalog: Catalog, concept: str, *, hosts: int = HOSTS, samples: int 
     Raises WorkFolderError where the run is not complete.
     """
     match, balance = catalog.visible("match"), catalog.visible("balance")
-    definition = match.settings["definition"]
+    never = never_matches(concept, match.settings["definition"], match_options(match.settings))
     places = entry_ids(match, catalog.store, concept)
     with open_query(catalog.store) as query:
         if places:
@@ -110,7 +111,7 @@ def explain(catalog: Catalog, concept: str, *, hosts: int = HOSTS, samples: int 
             for lang, entry_id in places]
     return ConceptStory(
         concept, sorted(match.context["vocabularies"]), entries,
-        [] if places else _nearest(match, catalog.store, concept), never_matches(concept, definition))
+        [] if places else _nearest(match, catalog.store, concept), never)
 
 
 def entry_ids(match: Manifest, store: Store, concept: str) -> list[tuple[str, int]]:

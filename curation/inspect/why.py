@@ -26,7 +26,7 @@ from curation.recipe import Pairs as PairsSection
 from curation.runner.catalog import Catalog
 from curation.runner.stage import Manifest
 from curation.schemas import CANDIDATES, DRAWS, ENTRY_COUNTS, KEPT_PAIRS, MATCHES, PAIRS, REJECTIONS
-from curation.stages.match import source_ranks
+from curation.stages.match import match_options, source_ranks
 from curation.text import redact
 
 OCCURRENCES = 20  # candidates that are listed; all are counted
@@ -222,10 +222,12 @@ def _told(pool: _Pool, bucket: _Bucket, row: dict[str, Any]) -> PairStory:
     if row["entry_ids"] is None and (why_not := _other_source(match, row)):
         return replace(base, kept=False, verdict=f"not kept: {why_not}")
     lang = _vocabulary_of(match, row["lang"])
-    base = replace(base, vocabulary_lang=lang, prepared=prepare(row["text"], match.settings["definition"]))
+    prepared = prepare(row["text"], match.settings["definition"], match_options(match.settings))
+    base = replace(base, vocabulary_lang=lang, prepared=prepared)
     if lang is None:
+        language = f"the language {row['lang']!r}" if row["lang"] else "an unknown language"
         return replace(base, kept=False, verdict=(
-            f"not kept: there is no vocabulary for the language {row['lang']!r}, and match.fallback is not set"))
+            f"not kept: there is no vocabulary for {language}, and match.fallback is not set"))
     base = replace(base, vocabulary=match.context["vocabularies"][lang]["location"])
     if row["entry_ids"] is None:
         return replace(base, kept=False, verdict=f"not kept: no entry of the vocabulary {lang} stands in the text")

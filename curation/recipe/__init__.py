@@ -3,7 +3,7 @@
 A stage's result depends on its own section, its inputs and nothing else; `runtime` never changes a result.
 """
 
-from curation.recipe.fields import Definition, Modality, ParityVariant, Section
+from curation.recipe.fields import Definition, MatchOption, Modality, ParityVariant, Section
 from curation.recipe.filters import Filters
 from curation.recipe.inputs import ArchiveInput, Input, TableColumns, TableInput, WarcInput, WatInput
 from curation.recipe.loading import load_recipe
@@ -34,6 +34,7 @@ __all__ = [
     "Input",
     "Language",
     "Match",
+    "MatchOption",
     "Modality",
     "Pairs",
     "ParityVariant",

@@ -9,6 +9,7 @@ from pydantic.functional_validators import BeforeValidator, WrapValidator
 
 ParityVariant = Literal["default", "v1-wat", "v1-warc", "v2"]
 Definition = Literal["v1", "v2"]
+MatchOption = Literal["spaced_entries", "no_space_kana", "nfc", "case_fold"]
 Modality = Literal["image", "video", "audio"]
 
 _LANGUAGE = "[a-z]{2,3}(-[A-Za-z0-9]+)*"

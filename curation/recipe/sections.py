@@ -10,6 +10,7 @@ from pydantic.functional_validators import model_validator
 from curation.recipe.fields import (
     Definition,
     Int,
+    MatchOption,
     Modality,
     Name,
     NumberOrEach,
@@ -88,6 +89,11 @@ class Match(Section):
     """Pairs to matches."""
 
     definition: Definition = Field("v1", description="MetaCLIP's v1 (padded both sides) or v2 (padded by script)")
+    options: list[MatchOption] = Field(
+        [],
+        description="departures from the definition, see curation.concepts.MatchOptions: spaced_entries ('St. Louis' "
+        "is found), no_space_kana (v2: none asked beside kana and hangul), nfc, case_fold; none: MetaCLIP's",
+    )
     vocabularies: dict[VocabularyLanguage, Name] = Field(
         min_length=1, description="language, or other -> vocabulary (.txt .tsv .json .parquet, .gz), or demo:LANG"
     )
@@ -102,6 +108,14 @@ class Match(Section):
     all_languages: bool = Field(
         False, description="match every text against the fallback vocabulary, whatever its language (variant v1-wat)"
     )
+
+    @model_validator(mode="after")
+    def _options_matter(self) -> Match:
+        if repeated := [name for name in get_args(MatchOption) if self.options.count(name) > 1]:
+            raise ValueError(f"options names {repeated[0]} more than once: keep one")
+        if self.definition == "v1" and "no_space_kana" in self.options:
+            raise ValueError("options: no_space_kana changes nothing in v1: take it out, or give definition: v2")
+        return self
 
     @model_validator(mode="after")
     def _fallback_exists(self) -> Match:
@@ -210,6 +224,13 @@ class Recipe(Section):
     balance: Balance = Field(Balance(), description="thresholds")
     card: Card = Field(Card(), description="the data card")
     runtime: Runtime = Field(Runtime(), description="how a run uses the machine; never changes a result")
+
+    @model_validator(mode="after")
+    def _parity_has_no_options(self) -> Recipe:
+        if self.match.options and self.extract.variant != "default":
+            reason = f"extract.variant {self.extract.variant} repeats MetaCLIP's code, which has no match.options"
+            raise ValueError(f"{reason} ({', '.join(self.match.options)}): leave them out, or give variant: default")
+        return self
 
     @model_validator(mode="after")
     def _pivot_has_a_vocabulary(self) -> Recipe:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation.concepts import Matcher, Vocabulary
+from curation.concepts import Matcher, MatchOptions, Vocabulary
 from curation.crawl.page import TEXT_SOURCES
 from curation.recipe import Definition, Recipe
 from curation.runner.stage import Law, Planning, Task, UnitStage
@@ -18,6 +19,8 @@ from curation.schemas import MATCH_COUNTS, MATCHES, PAIRS
 from curation.stages.buckets import BATCH_ROWS
 from curation.storage import Store
 
+PAIR_COLUMNS = ["pair_id", "media_id", "modality", "lang", "text", "text_sources"]
+"""Columns of PAIRS that the stage reads."""
 _NO_SOURCE = np.iinfo(np.int16).max
 _ENTRIES = pa.schema([pa.field("entry", pa.string(), nullable=False)])
 
@@ -33,7 +36,10 @@ class Match(UnitStage):
     laws = (Law(("in:pairs",), ("rows:matches", "unmatched", "no_vocabulary", "other_source")),)
 
     def settings(self, recipe: Recipe) -> dict[str, Any]:
-        return recipe.match.model_dump(exclude={"vocabularies"})
+        options = MatchOptions.of(recipe.match.options).to_json()
+        described = recipe.match.model_dump(exclude={"vocabularies", "options"})
+        # Only where there are some: without options all is as it was before there were any.
+        return described | ({"options": options} if options else {})
 
     def prepare(self, planning: Planning) -> dict[str, Any]:
         """Brings the vocabularies into the work folder, named by content, so that every worker can read them."""
@@ -64,8 +70,7 @@ class Match(UnitStage):
 
     def process(self, unit: Unit, task: Task, writer: UnitWriter) -> None:
         counts: dict[tuple[str, str], np.ndarray[Any, Any]] = {}
-        columns = ["pair_id", "media_id", "modality", "lang", "text", "text_sources"]
-        for pairs in task.store.batches(unit.inputs["pairs"], columns, BATCH_ROWS):
+        for pairs in task.store.batches(unit.inputs["pairs"], PAIR_COLUMNS, BATCH_ROWS):
             ranks = source_ranks(pairs, task.settings["text_sources"])
             batch = pairs.filter(pc.is_valid(ranks))
             writer.counts["other_source"] += ranks.null_count
@@ -127,17 +132,23 @@ def vocabulary_entries(store: Store, fingerprint: str) -> pa.Array:
     return store.table([vocabulary_path(fingerprint)], _ENTRIES).column("entry").combine_chunks()
 
 
+def match_options(settings: Mapping[str, Any]) -> MatchOptions:
+    """The options in a version's settings. Raises VocabularyError for one that this release does not know."""
+    return MatchOptions.from_json(settings.get("options", {}))
+
+
 @lru_cache(maxsize=512)
-def _matcher(store: Store, fingerprint: str, lang: str, definition: Definition) -> Matcher:
+def _matcher(store: Store, fingerprint: str, lang: str, definition: Definition, options: MatchOptions) -> Matcher:
     """Built once per worker process."""
     entries = vocabulary_entries(store, fingerprint)
-    return Matcher(Vocabulary.from_entries(entries.to_pylist(), lang=lang, definition=definition))
+    return Matcher(Vocabulary.from_entries(entries, lang=lang, definition=definition), options)
 
 
 def _matched(batch: pa.RecordBatch, langs: pa.Array, task: Task) -> pa.Array:
     """Entry ids of each text, in the order of the texts; null without a vocabulary."""
     parts: list[pa.Array] = []
     order: list[np.ndarray[Any, Any]] = []
+    options = match_options(task.settings)
     for lang in pc.unique(langs).to_pylist():
         where = np.flatnonzero(
             np.asarray(pc.fill_null(pc.equal(langs, lang), False) if lang is not None else pc.is_null(langs))
@@ -147,7 +158,7 @@ def _matched(batch: pa.RecordBatch, langs: pa.Array, task: Task) -> pa.Array:
             parts.append(pa.nulls(len(where), pa.list_(pa.int32())))
             continue
         facts = task.context["vocabularies"][lang]
-        matcher = _matcher(task.store, facts["fingerprint"], lang, task.settings["definition"])
+        matcher = _matcher(task.store, facts["fingerprint"], lang, task.settings["definition"], options)
         parts.append(matcher.match(batch.column("text").take(pa.array(where))).cast(pa.list_(pa.int32())))
     if not parts:
         return pa.nulls(0, pa.list_(pa.int32()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from card_pools import STRANGE, Pool, Row, make_pool, make_recipe, publish
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from curation.inspect.card import build_card, write_card
 from curation.inspect.card_text import card_markdown
 from curation.inspect.card_words import count, escaped, losses, name_of, plain, share
+from curation.recipe import Definition, MatchOption
 
 CELLS = re.compile(r"(?<!\\)(?:\\\\)*\|")
 
@@ -84,6 +86,24 @@ def test_every_section_is_there_with_its_numbers(card: Row) -> None:
         assert f"| {step['step']} | {step['rows']:,} |" in text
     assert card["recipe"]["hash"] in text
     assert "arXiv:2309.16671" in text
+
+
+@pytest.mark.parametrize("definition", get_args(Definition))
+@pytest.mark.parametrize("options", [[], ["nfc"], list(get_args(MatchOption))], ids=len)
+def test_the_definition_and_its_options_are_named(tmp_path: Path, definition: str, options: list[str]) -> None:
+    options = [name for name in options if definition == "v2" or name != "no_space_kana"]
+    pool = make_pool(2, media=20)
+    recipe = make_recipe(pool, match={"vocabularies": {"en": "x"}, "definition": definition, "options": options})
+    card = build_card(publish(tmp_path, pool, recipe), recipe)
+    assert card["recipe"]["options"] == dict.fromkeys(options, 1)
+    text = card_markdown(card)
+    lines = [line for line in text.split("\n") if line.startswith(("- option", "- no option"))]
+    assert f"- MetaCLIP's definition {definition}: an entry matches where" in text
+    assert f"matching definition {definition}{' with ' if options else ','}" in text
+    named = [f"- option {escaped(name)}, version 1: " for name in sorted(options)]
+    expected = named or ["- no options: case and accents"]
+    assert len(lines) == len(expected)
+    assert all(line.startswith(start) for line, start in zip(lines, expected, strict=True))
 
 
 def test_a_card_of_nothing_is_readable(tmp_path: Path) -> None:

@@ -178,6 +178,7 @@ CASES: dict[str, dict[str, Any]] = {
     "vocabulary": {"match": {"vocabularies": {"en": "demo:en"}}},
     "fallback": {"match": {"all_languages": True, "fallback": "en"}},
     "definition": {"match": {"definition": "v2"}},
+    "option": {"match": {"options": ["case_fold"]}},
     "pick": {"draw": {"texts_per_media": "one"}},
     "threshold": {"balance": {"t": 35}},
     "seed": {"draw": {"seed": 1}},
@@ -189,7 +190,8 @@ ALLOWED = {  # stages that may be blamed: the one that changed, and counts and t
     "archive": {"extract", "count", "thresholds"}, "rule": {"pairs", "count", "thresholds"},
     "redaction": {"pairs", "count", "thresholds"}, "language": {"pairs", "count", "thresholds"},
     "placeholder": {"pairs", "count", "thresholds"}, "vocabulary": {"match", "count", "thresholds"},
-    "fallback": {"match", "count", "thresholds"}, "definition": {"match", "count", "thresholds"}, "pick": {"pick"},
+    "fallback": {"match", "count", "thresholds"}, "definition": {"match", "count", "thresholds"},
+    "option": {"match", "count", "thresholds"}, "pick": {"pick"},
     "threshold": {"thresholds"}, "seed": {"seed"}, "everything": set(PARTS),
     "nothing": set()}
 
@@ -247,11 +249,12 @@ def test_every_stage_is_blamed_somewhere(differences: dict[tuple[str, str], Diff
 
 
 def test_what_changed_is_named(differences: dict[tuple[str, str], Difference]) -> None:
-    cases = ("archive", "rule", "vocabulary", "threshold", "seed")
+    cases = ("archive", "rule", "vocabulary", "option", "threshold", "seed")
     changed = {case: _named(differences[case, "cat"]) for case in cases}
     assert changed["archive"]["extract"][0].startswith("1 archive only in A, or read otherwise there: two.jsonl")
     assert changed["rule"]["pairs"] == ["pairs.rules.max_chars: null -> 45"]
     assert changed["vocabulary"]["match"][0].startswith("vocabulary en: 12 entries from ")
+    assert changed["option"]["match"] == ["match.options.case_fold: null -> 1"]
     assert {"t of image/en: 20 -> 35", "balance.t: 20 -> 35"} <= set(changed["threshold"]["thresholds"])
     assert changed["seed"] == {"seed": ["draw.seed: 0 -> 1"]}
 
