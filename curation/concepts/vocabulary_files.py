@@ -11,6 +11,7 @@ is trimmed. Lines without anything but white space before the first TAB are igno
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import re
@@ -41,12 +42,8 @@ def read_entries(location: str) -> tuple[list[str] | pa.ChunkedArray, bool]:
     content = _content(location, zipped)
     if suffix == ".parquet":
         return _from_parquet(content, location)
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise VocabularyError(f"vocabulary {location}: line {line} is not UTF-8: convert the file to UTF-8") from None
-    return (_from_json(text, location) if suffix == ".json" else _from_lines(text)), False
+    content = _checked_text(content, location)
+    return (_from_json(content, location) if suffix == ".json" else _from_lines(content)), False
 
 
 def check_location(location: str) -> None:
@@ -110,15 +107,28 @@ def _read_errors() -> tuple[type[Exception], ...]:
     return OSError, ValueError, ImportError, ClientError
 
 
-def _from_lines(text: str) -> list[str]:
-    # Not splitlines(): entries may hold U+2028 and the other separators that it splits at.
-    entries = (line.removesuffix("\r").partition("\t")[0] for line in text.split("\n"))
-    return [entry for entry in entries if entry and not entry.isspace()]
-
-
-def _from_json(text: str, location: str) -> list[str]:
+def _checked_text(content: bytes, location: str) -> bytes:
+    """The file's text without its byte order mark."""
     try:
-        entries = msgspec.json.decode(text)
+        content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise VocabularyError(f"vocabulary {location}: line {line} is not UTF-8: convert the file to UTF-8") from None
+    return content.removeprefix(codecs.BOM_UTF8)
+
+
+def _from_lines(content: bytes) -> pa.ChunkedArray:
+    # Not splitlines(): entries may hold U+2028 and the other separators that it splits at.
+    ended = content.replace(b"\r\n", b"\n").removesuffix(b"\r")
+    lines = pc.split_pattern(pa.array([ended], pa.large_binary()).cast(pa.large_string()), "\n").values
+    entries = pc.list_element(pc.split_pattern(lines, "\t", max_splits=1), 0)
+    blank = pc.or_(pc.equal(pc.binary_length(entries), 0), pc.utf8_is_space(entries))
+    return pa.chunked_array([entries.filter(pc.invert(blank))])
+
+
+def _from_json(content: bytes, location: str) -> list[str]:
+    try:
+        entries = msgspec.json.decode(content)
     except msgspec.DecodeError as error:
         raise VocabularyError(f"vocabulary {location} is no JSON ({error}): it is to be a list of strings") from None
     if not isinstance(entries, list):

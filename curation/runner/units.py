@@ -27,6 +27,9 @@ GROUP_ROWS = 32_768  # rows of a row group: what a reader holds in memory at onc
 GROUP_BYTES = 8 << 20  # and no more than this, so that wide rows do not swell memory
 
 
+_NEARLY_ALL_DIFFER = {"pair_id", "media_id", "media_url", "text"}  # columns that a dictionary makes slower and larger
+
+
 def digest(*parts: Any) -> str:
     """First 32 hex digits of SHA-256 over the parts as canonical JSON."""
     canonical = json.dumps(parts, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
@@ -125,6 +128,15 @@ def _row_bytes(batch: pa.RecordBatch) -> np.ndarray[Any, Any]:
     return total
 
 
+def _leaves(field: pa.Field) -> list[str]:
+    """Parquet's names of the columns that a field is stored in."""
+    if pa.types.is_list(field.type):
+        return [f"{field.name}.list.{leaf}" for leaf in _leaves(field.type.value_field.with_name("element"))]
+    if pa.types.is_struct(field.type):
+        return [f"{field.name}.{leaf}" for child in field.type.fields for leaf in _leaves(child)]
+    return [field.name]
+
+
 class _DatasetWriter:
     """Streams one dataset of one unit into Parquet files of bounded size; the same rows give the same bytes."""
 
@@ -161,8 +173,12 @@ class _DatasetWriter:
         if self._parquet is None:
             self._path = f"{self._folder}/{len(self.entries):05d}.parquet"
             self._sink = _HashingFile(self._store.open_write(self._path))
+            repeating = [field for field in self._dataset.schema if field.name not in _NEARLY_ALL_DIFFER]
             self._parquet = pq.ParquetWriter(
-                pa.PythonFile(self._sink, mode="w"), self._dataset.schema, compression="zstd"
+                pa.PythonFile(self._sink, mode="w"),
+                self._dataset.schema,
+                compression="zstd",
+                use_dictionary=[leaf for field in repeating for leaf in _leaves(field)],
             )
         self._parquet.write_table(table, row_group_size=GROUP_ROWS)
         if self._sink is not None and self._sink.size >= FILE_BYTES:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -72,7 +72,7 @@ class Match(UnitStage):
         counts: dict[tuple[str, str], np.ndarray[Any, Any]] = {}
         for pairs in task.store.batches(unit.inputs["pairs"], PAIR_COLUMNS, BATCH_ROWS):
             ranks = source_ranks(pairs, task.settings["text_sources"])
-            batch = pairs.filter(pc.is_valid(ranks))
+            batch = pairs.filter(pc.is_valid(ranks)) if ranks.null_count else pairs
             writer.counts["other_source"] += ranks.null_count
             langs = vocabulary_langs(batch.column("lang"), task)
             matched = _matched(batch, langs, task)
@@ -102,11 +102,9 @@ def source_ranks(pairs: pa.RecordBatch, wanted: dict[str, list[str]] | None) -> 
     Without lists every source counts, in the order of TEXT_SOURCES, and behind them all others (a table's) alike.
     """
     best = np.full(pairs.num_rows, _NO_SOURCE, np.int16)
-    modalities = pairs.column("modality")
-    for modality in pc.unique(modalities).to_pylist():
+    for modality, rows in groups(pairs.column("modality")):
         order = list(TEXT_SOURCES) if wanted is None else wanted.get(modality, [])
-        rows = np.flatnonzero(np.asarray(pc.equal(modalities, modality)))
-        lists = pairs.column("text_sources").take(pa.array(rows))
+        lists = taken(pairs.column("text_sources"), rows)
         places = pc.index_in(lists.flatten(), value_set=pa.array(order, pa.string()))
         missing = len(order) if wanted is None else _NO_SOURCE
         of_texts = np.asarray(places.fill_null(missing)).astype(np.int16)
@@ -146,35 +144,49 @@ def _matcher(store: Store, fingerprint: str, lang: str, definition: Definition, 
 
 def _matched(batch: pa.RecordBatch, langs: pa.Array, task: Task) -> pa.Array:
     """Entry ids of each text, in the order of the texts; null without a vocabulary."""
-    parts: list[pa.Array] = []
-    order: list[np.ndarray[Any, Any]] = []
     options = match_options(task.settings)
-    for lang in pc.unique(langs).to_pylist():
-        where = np.flatnonzero(
-            np.asarray(pc.fill_null(pc.equal(langs, lang), False) if lang is not None else pc.is_null(langs))
-        )
-        order.append(where)
+    back = np.zeros(len(langs), np.int64)
+    parts: list[pa.Array] = []
+    done = 0
+    for lang, rows in groups(langs):
+        back[rows] = np.arange(done, done + len(rows))
+        done += len(rows)
         if lang is None:
-            parts.append(pa.nulls(len(where), pa.list_(pa.int32())))
+            parts.append(pa.nulls(len(rows), pa.list_(pa.int32())))
             continue
-        facts = task.context["vocabularies"][lang]
-        matcher = _matcher(task.store, facts["fingerprint"], lang, task.settings["definition"], options)
-        parts.append(matcher.match(batch.column("text").take(pa.array(where))).cast(pa.list_(pa.int32())))
-    if not parts:
-        return pa.nulls(0, pa.list_(pa.int32()))
-    back = np.argsort(np.concatenate(order), kind="stable")
-    return pa.concat_arrays(parts).take(pa.array(back))
+        fingerprint = task.context["vocabularies"][lang]["fingerprint"]
+        matcher = _matcher(task.store, fingerprint, lang, task.settings["definition"], options)
+        parts.append(matcher.match(taken(batch.column("text"), rows)))
+    return taken(pa.concat_arrays(parts), back) if parts else pa.nulls(0, pa.list_(pa.int32()))
 
 
 def add_counts(counts: dict[tuple[str, str], np.ndarray[Any, Any]], rows: pa.RecordBatch, task: Task) -> None:
     """Adds the texts per entry of some matches to dense arrays per (modality, vocabulary_lang)."""
-    for lang in pc.unique(rows.column("vocabulary_lang")).to_pylist():
-        of_lang = rows.filter(pc.equal(rows.column("vocabulary_lang"), lang))
+    for lang, of_lang in groups(rows.column("vocabulary_lang")):
         size = task.context["vocabularies"][lang]["entries"]
-        for modality in pc.unique(of_lang.column("modality")).to_pylist():
-            ids = of_lang.filter(pc.equal(of_lang.column("modality"), modality)).column("entry_ids").flatten()
+        modalities, entry_ids = taken(rows.column("modality"), of_lang), taken(rows.column("entry_ids"), of_lang)
+        for modality, of_both in groups(modalities):
+            ids = taken(entry_ids, of_both).flatten()
             total = counts.setdefault((modality, lang), np.zeros(size, np.int64))
             np.add.at(total, np.asarray(ids), 1)
+
+
+def groups(column: pa.Array) -> Iterator[tuple[Any, np.ndarray[Any, Any]]]:
+    """Each distinct value, null too, and the rows where it stands, ascending."""
+    coded = column.dictionary_encode(null_encoding="encode")
+    codes = np.asarray(coded.indices)
+    if len(coded.dictionary) < 1 << 15:
+        codes = codes.astype(np.int16)  # numpy sorts these in one pass
+    order = np.argsort(codes, kind="stable")
+    ends = np.cumsum(np.bincount(codes, minlength=len(coded.dictionary)))
+    return zip(coded.dictionary.to_pylist(), np.split(order, ends[:-1]), strict=True)
+
+
+def taken(column: pa.Array, rows: np.ndarray[Any, Any]) -> pa.Array:
+    """Some rows of a column, each at most once; the column itself where it has no others, in their order."""
+    if len(rows) == len(column) and (np.diff(rows) > 0).all():
+        return column
+    return column.take(pa.array(rows))
 
 
 def write_counts(counts: dict[tuple[str, str], np.ndarray[Any, Any]], dataset: Any, writer: UnitWriter) -> None:
