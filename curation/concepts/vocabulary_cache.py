@@ -106,7 +106,7 @@ def _read(path: Path, fingerprint: str) -> Compiled:
 
 
 def _write(path: Path, fingerprint: str, compiled: Compiled) -> None:
-    """Writes beside `path` and renames: readers see a whole file or none, and of several writers the last one wins."""
+    """Writes beside `path`, then gives the file its name: readers see a whole one or none."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     _check_private(path.parent.lstat())
     header, arrays = _described(fingerprint, _to_arrays(compiled))
@@ -117,9 +117,20 @@ def _write(path: Path, fingerprint: str, compiled: Compiled) -> None:
             for begin, values in arrays:
                 file.seek(begin)
                 file.write(values.data)
-        Path(name).replace(path)
+        _publish(Path(name), path, fingerprint)
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def _publish(scratch: Path, path: Path, fingerprint: str) -> None:
+    """Of processes that built at once the first one wins, so that all of them map the same file."""
+    try:
+        os.link(scratch, path)
+    except OSError:  # it is there by now, and is used unless it is damaged; or the file system has no links
+        try:
+            _read(path, fingerprint)
+        except (OSError, _UnusableError):
+            scratch.replace(path)
 
 
 def _described(fingerprint: str, arrays: Arrays) -> tuple[bytes, list[tuple[int, np.ndarray[Any, Any]]]]:

@@ -150,9 +150,10 @@ def failing(*_, **__):
     raise OSError(28, "No space left on device")
 
 
-@pytest.mark.parametrize("broken", ["tempfile.mkstemp", "pathlib.Path.mkdir", "pathlib.Path.replace"])
+@pytest.mark.parametrize("broken", ["tempfile.mkstemp", "pathlib.Path.mkdir", "os.link pathlib.Path.replace"])
 def test_a_folder_that_cannot_be_written_only_costs_time(folder, builds, monkeypatch, broken):
-    monkeypatch.setattr(broken, failing)
+    for name in broken.split():
+        monkeypatch.setattr(name, failing)
     for _ in range(2):
         assert words().match(TEXTS).to_pylist() == EXPECTED
     assert len(builds) == 2
@@ -192,24 +193,34 @@ def test_the_users_cache_folder_and_then_a_private_temporary_one(tmp_path, monke
     assert private.stat().st_mode & 0o777 == 0o700
 
 
-def in_a_process(barrier, results):
-    barrier.wait()
+def in_a_process(barrier, results, links):
+    def building(*arguments):
+        made = compiled.compile_vocabulary(*arguments)
+        barrier.wait()  # every process has found no file by now
+        return made
+
+    matcher.compile_vocabulary = building
+    if not links:
+        os.link = failing
     matching = words()
     found = matching.match(TEXTS).to_pylist()
-    shared = [line for line in Path("/proc/self/maps").read_text().splitlines() if ".vocabulary" in line]
-    results.put((found, len(shared)))
+    maps = Path("/proc/self/maps").read_text().splitlines() if Path("/proc/self/maps").exists() else []
+    results.put((found, {line.split(maxsplit=4)[4] for line in maps if ".vocabulary" in line}))
 
 
-def test_two_processes_build_at_once_and_share_the_file(folder):
+@pytest.mark.parametrize("links", [True, False])
+def test_processes_that_build_at_once_share_the_file_of_the_first(folder, links):
     spawn = multiprocessing.get_context("spawn")
-    barrier, results = spawn.Barrier(2), spawn.Queue()
-    processes = [spawn.Process(target=in_a_process, args=(barrier, results)) for _ in range(2)]
+    barrier, results = spawn.Barrier(3), spawn.Queue()
+    processes = [spawn.Process(target=in_a_process, args=(barrier, results, links)) for _ in range(3)]
     for process in processes:
         process.start()
     found = [results.get(timeout=60) for _ in processes]
     for process in processes:
         process.join(60)
-    assert [answer for answer, _ in found] == [EXPECTED, EXPECTED]
-    if Path("/proc/self/maps").exists():
-        assert all(mapped >= 1 for _, mapped in found)
+    assert [answer for answer, _ in found] == [EXPECTED] * 3
     assert only_file(folder).name.endswith(".vocabulary")
+    if links and Path("/proc/self/maps").exists():
+        (mapped,) = {frozenset(files) for _, files in found}
+        assert len(mapped) == 1  # one inode, and none that was replaced since
+        assert "(deleted)" not in min(mapped)
