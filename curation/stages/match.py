@@ -179,7 +179,7 @@ def groups(column: pa.Array) -> Iterator[tuple[Any, np.ndarray[Any, Any]]]:
         codes = codes.astype(np.int16)  # numpy sorts these in one pass
     order = np.argsort(codes, kind="stable")
     ends = np.cumsum(np.bincount(codes, minlength=len(coded.dictionary)))
-    return zip(coded.dictionary.to_pylist(), np.split(order, ends[:-1]), strict=True)
+    return zip(coded.dictionary.to_pylist(), np.split(order, ends)[:-1], strict=True)
 
 
 def taken(column: pa.Array, rows: np.ndarray[Any, Any]) -> pa.Array:
