@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from curation import commands, workflow
+from curation.cli_vocab import vocab
 from curation.concepts import MatchOptions, Vocabulary
 from curation.concepts.options import VERSION
 from curation.errors import CurationError, RecipeError
@@ -27,7 +28,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-vocab = typer.Typer(help="Look at vocabularies.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(vocab, name="vocab")
 
 RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML file, see recipes/")]

@@ -9,6 +9,10 @@ from curation.stages.draw import Draw
 from curation.stages.extract import Extract
 from curation.stages.match import Match
 from curation.stages.pairs import Pairs
+from curation.stages.source_files import SourceFiles
+from curation.stages.term_counts import TermCounts
+from curation.stages.terms import Terms
+from curation.stages.vocabulary import Vocabulary
 
 STAGES: tuple[Stage, ...] = (
     Extract(),  # archives, tables       -> candidates     one unit per file
@@ -18,3 +22,11 @@ STAGES: tuple[Stage, ...] = (
     Draw(),  # matches, entry_counts  -> draws          per bucket; independent of any threshold
     Balance(),  # draws, matches, pairs  -> kept_pairs     per bucket
 )
+
+VOCABULARY_STAGES: tuple[Stage, ...] = (
+    SourceFiles(),  # files of the sources   -> source_files   one unit per file
+    TermCounts(),  # dumps, page views      -> term_counts    per part of a dump, per file of views
+    Terms(),  # term_counts            -> terms          the one shuffle, by a hash of the term
+    Vocabulary(),  # terms, lists, wordnets -> vocabulary     in one piece
+)
+"""The stages of `curation vocab build`, which make what Match reads."""

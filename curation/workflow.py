@@ -17,10 +17,11 @@ from curation.errors import RecipeError, StageError, WorkFolderError
 from curation.inspect.card import CARD_JSON, CARD_MARKDOWN, write_card
 from curation.inspect.terminal import print_heart
 from curation.pipeline import STAGES
-from curation.recipe import Recipe
+from curation.recipe import Recipe, Runtime
 from curation.runner.engine import SparkEngine, WorkEngine
 from curation.runner.progress import Reporter
 from curation.runner.run import Run, StageOutcome
+from curation.runner.stage import Stage
 from curation.storage import Store, storage_errors
 
 
@@ -33,11 +34,11 @@ def run(
     for location in recipe.match.vocabularies.values():
         check_location(location)  # now, not after hours of extraction
     with storage_errors(store):
-        _refuse_foreign(store)
-        scratch = _scratch(store)
-        engine = Run(store, recipe, STAGES, lambda: _spark(recipe, scratch, ending), reporter)
+        refuse_foreign(store)
+        scratch = scratch_folder(store)
+        engine = Run(store, recipe, STAGES, lambda: start_spark(recipe.runtime, recipe.name, scratch, ending), reporter)
         with engine.lease(), ExitStack() as ending:
-            _clean(scratch)
+            clean_scratch(scratch)
             if only is not None:
                 _refuse_behind(engine, only)
             for stage in STAGES:
@@ -45,7 +46,7 @@ def run(
                     continue
                 outcome = engine.execute(stage)
                 outcomes.append(outcome)
-                reporter.say(_line(outcome))
+                reporter.say(outcome_line(stage, outcome))
                 if stage.name == until:
                     break
             else:
@@ -69,7 +70,7 @@ def _drop_outdated_card(store: Store, outcomes: list[StageOutcome]) -> None:
             store.remove(name)
 
 
-def _refuse_foreign(store: Store) -> None:
+def refuse_foreign(store: Store) -> None:
     """A folder that holds something else is not filled, let alone cleaned."""
     if store.is_local and Path(store.root).is_file():
         raise WorkFolderError(f"{store.root} is a file: give a folder with --work")
@@ -91,13 +92,13 @@ def _refuse_behind(engine: Run, only: str) -> None:
             )
 
 
-def _line(outcome: StageOutcome) -> str:
+def outcome_line(stage: Stage, outcome: StageOutcome, width: int = 8) -> str:
+    """What a run tells of a stage; width: of the column of names."""
     manifest = outcome.manifest
-    stage = next(stage for stage in STAGES if stage.name == manifest.stage)
     dataset = stage.outputs[0].name
     rejected = sum(manifest.rejected.values())
     what = f"{manifest.rows(dataset):,} {dataset}"
-    parts = [f"{manifest.stage:<8}{what:<28}"]
+    parts = [f"{manifest.stage:<{width}}{what:<28}"]
     if outcome.units_done:
         parts.append(f"{outcome.units_done} units in {outcome.wall_s:.1f} s")
         if outcome.units_reused:
@@ -106,11 +107,11 @@ def _line(outcome: StageOutcome) -> str:
         parts.append("up to date")
     if rejected:
         parts.append(f"{rejected:,} rejected")
-    notes = "".join(f"\n        note: {note}" for note in manifest.context.get("notes", []))
+    notes = "".join(f"\n{'':<{width}}note: {note}" for note in manifest.context.get("notes", []))
     return "  ".join(parts) + notes
 
 
-def _scratch(store: Store) -> str:
+def scratch_folder(store: Store) -> str:
     """A local folder for Spark's shuffle files and log, gone with this process unless it was killed."""
     if store.is_local:
         base = Path(store.root) / "_spark"
@@ -126,7 +127,7 @@ def _scratch(store: Store) -> str:
     return folder
 
 
-def _clean(scratch: str) -> None:
+def clean_scratch(scratch: str) -> None:
     """Removes what killed runs left of Spark's files; the log begins anew with each run."""
     for left in Path(scratch).iterdir():
         if left.is_dir() and left.name.startswith(("blockmgr-", "spark-", "localPyFiles-")):
@@ -134,15 +135,15 @@ def _clean(scratch: str) -> None:
     (Path(scratch) / "spark.log").unlink(missing_ok=True)
 
 
-def _spark(recipe: Recipe, scratch: str, ending: ExitStack) -> WorkEngine:
+def start_spark(runtime: Runtime, name: str, scratch: str, ending: ExitStack) -> WorkEngine:
     """Spark, until the end of the run: later runs clean the folder that its shuffle files are in."""
     from curation.session import has_session, spark_session, stop_session
 
     borrowed = has_session()
-    session = spark_session(recipe.runtime, f"curation {recipe.name}", scratch)
+    session = spark_session(runtime, f"curation {name}", scratch)
     if not borrowed:
         ending.callback(stop_session, session)
-    return SparkEngine(session, recipe.runtime.shuffle_partitions)
+    return SparkEngine(session, runtime.shuffle_partitions)
 
 
 def validate(recipe: Recipe) -> list[str]:

@@ -17,9 +17,9 @@ from curation.inspect.card_sizes import sizes_at_other_thresholds
 from curation.inspect.card_tables import FACETS, CardTables, Row
 from curation.inspect.card_text import card_markdown
 from curation.inspect.card_words import filter_kind
-from curation.inspect.views import open_duckdb
 from curation.inspect.wording import changed_settings
 from curation.pipeline import STAGES
+from curation.query import open_duckdb
 from curation.recipe import Pairs as PairsSection
 from curation.recipe import Recipe
 from curation.runner.catalog import Catalog

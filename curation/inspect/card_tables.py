@@ -13,7 +13,7 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 
-from curation.inspect.views import select
+from curation.query import select
 from curation.runner.catalog import Catalog
 from curation.runner.stage import Manifest
 from curation.schemas import (

@@ -28,8 +28,8 @@ import pyarrow.compute as pc
 
 from curation.balance import SALTS, entry_probabilities, keep_probabilities, pair_ids, uniforms
 from curation.inspect.explain import entry_ids, holding, threshold_table
-from curation.inspect.query import Query, open_query
 from curation.inspect.wording import changed_settings, changed_thresholds, changed_vocabularies, how_many
+from curation.query import Query, open_query
 from curation.recipe import Pairs as PairsSection
 from curation.runner.catalog import Catalog
 from curation.runner.stage import Manifest

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from curation.balance import entry_probabilities
 from curation.concepts.lint import never_matches
-from curation.inspect.query import Query, open_query
+from curation.query import Query, open_query
 from curation.runner.catalog import Catalog
 from curation.runner.stage import Manifest
 from curation.schemas import DRAWS, ENTRY_COUNTS, KEPT_COUNTS, MATCHES, PAIRS

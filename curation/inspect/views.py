@@ -6,34 +6,16 @@ stale rows by accident. `dataset` says why a view is not there.
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Sequence
 from pathlib import Path
-from uuid import uuid4
 
 import duckdb
-import fsspec
-import pyarrow as pa
 
 from curation.errors import WorkFolderError
 from curation.pipeline import STAGES
+from curation.query import MEMORY_LIMIT, open_duckdb, select
 from curation.runner.catalog import Catalog
-from curation.schemas import DATASETS, REJECTIONS, Dataset
+from curation.schemas import DATASETS, REJECTIONS
 from curation.storage import Store
-
-MEMORY_LIMIT = "2GB"  # beyond it DuckDB spills to the temporary folder
-MAX_THREADS = 8
-
-_SQL_TYPES = {
-    pa.string(): "VARCHAR",
-    pa.int16(): "SMALLINT",
-    pa.int32(): "INTEGER",
-    pa.int64(): "BIGINT",
-    pa.float32(): "FLOAT",
-    pa.float64(): "DOUBLE",
-    pa.bool_(): "BOOLEAN",
-}
 
 
 def connect(
@@ -58,25 +40,6 @@ def connect(
         except WorkFolderError:
             continue
         connection.execute(f"CREATE VIEW {name} AS {select(DATASETS[name], files)}")
-    return connection
-
-
-def open_duckdb(
-    store: Store, *, memory_limit: str = MEMORY_LIMIT, threads: int | None = None
-) -> duckdb.DuckDBPyConnection:
-    """An empty in-memory DuckDB that can read the store's files and spills to a temporary folder of its own."""
-    connection = duckdb.connect(
-        config={
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-            "memory_limit": memory_limit,
-            "threads": threads or min(MAX_THREADS, os.cpu_count() or 1),
-            # made when first needed and removed with the connection; DuckDB's own default is the current folder
-            "temp_directory": str(Path(tempfile.gettempdir()) / f"curation-duckdb-{uuid4().hex[:12]}"),
-        }
-    )
-    if not store.is_local:
-        connection.register_filesystem(fsspec.core.url_to_fs(store.root)[0])
     return connection
 
 
@@ -110,30 +73,3 @@ def files_of(catalog: Catalog, name: str) -> list[str]:
     if len(refusals) == len(writers):
         raise refusals[0]
     return files
-
-
-def select(of: Dataset, files: Sequence[str], columns: Sequence[str] | None = None) -> str:
-    """A SELECT over Parquet files, in the order of the dataset's columns; typed and empty where there are no files."""
-    names = [f'"{name}"' for name in columns or of.columns]  # offset is a word of SQL
-    if files:
-        listed = ", ".join(map(_literal, files))
-        # off, because rejections/stage=extract/... is a folder name, not a column
-        return f"SELECT {', '.join(names)} FROM read_parquet([{listed}], hive_partitioning = false)"
-    kinds = (_sql_type(of.schema.field(name).type) for name in columns or of.columns)
-    typed = (f"CAST(NULL AS {kind}) AS {name}" for name, kind in zip(names, kinds, strict=True))
-    return f"SELECT {', '.join(typed)} WHERE false"
-
-
-def _sql_type(kind: pa.DataType) -> str:
-    if pa.types.is_list(kind):
-        return f"{_sql_type(kind.value_type)}[]"
-    if pa.types.is_struct(kind):
-        fields = (f'"{field.name}" {_sql_type(field.type)}' for field in kind)
-        return f"STRUCT({', '.join(fields)})"
-    return _SQL_TYPES[kind]
-
-
-def _literal(path: str) -> str:
-    """A path as an SQL string that no character of makes a pattern."""
-    exact = "".join(f"[{char}]" if char in "*?[" else char for char in path)
-    return "'" + exact.replace("'", "''") + "'"

@@ -19,9 +19,9 @@ from curation.balance import SALTS, entry_probabilities, keep_probability, pair_
 from curation.concepts import prepare
 from curation.errors import CurationError, WorkFolderError
 from curation.inspect.left_out import COLUMNS, Judge, LeftOut
-from curation.inspect.query import Query, open_query
 from curation.inspect.story import MatchedEntry, MediaFacts, MediaStory, Occurrence, PairStory, Refusal
 from curation.inspect.wording import apart, listed, number
+from curation.query import Query, open_query
 from curation.recipe import Pairs as PairsSection
 from curation.runner.catalog import Catalog
 from curation.runner.stage import Manifest

@@ -6,7 +6,7 @@ A stage's result depends on its own section, its inputs and nothing else; `runti
 from curation.recipe.fields import Definition, MatchOption, Modality, ParityVariant, Section
 from curation.recipe.filters import Filters
 from curation.recipe.inputs import ArchiveInput, Input, TableColumns, TableInput, WarcInput, WatInput
-from curation.recipe.loading import load_recipe
+from curation.recipe.loading import load_recipe, load_vocabulary_recipe
 from curation.recipe.sections import (
     Balance,
     Card,
@@ -48,4 +48,5 @@ __all__ = [
     "WarcInput",
     "WatInput",
     "load_recipe",
+    "load_vocabulary_recipe",
 ]

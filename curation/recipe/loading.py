@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from curation.errors import RecipeError
 from curation.recipe.inputs import ArchiveInput
 from curation.recipe.sections import Recipe
+from curation.recipe.vocabulary import Source, VocabularyRecipe, WordList
 from curation.recipe.yaml12 import parse_yaml
+
+PACKAGED = ("demo:", "starter:")
+"""Beginnings of the names of vocabularies that come with the package."""
+
+Kind = TypeVar("Kind", bound=BaseModel)
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -20,6 +26,10 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     Raises RecipeError with every problem on one line each joined by '; '.
     """
     path = Path(path)
+    return _anchored(_validated(path, overrides, Recipe, "recipes/demo.yaml"), path.resolve().parent)
+
+
+def _validated(path: Path, overrides: Sequence[str], kind: type[Kind], example: str) -> Kind:
     try:
         tree = parse_yaml(path.read_text(encoding="utf-8"), str(path))
     except FileNotFoundError:
@@ -27,14 +37,13 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"cannot read the recipe {path}: {error}") from None
     if not isinstance(tree, dict):
-        raise RecipeError(f"{path} holds {type(tree).__name__}, not a mapping of sections: see recipes/demo.yaml")
+        raise RecipeError(f"{path} holds {type(tree).__name__}, not a mapping of sections: see {example}")
     for override in overrides:
         _override(tree, override)
     try:
-        recipe = Recipe.model_validate(tree)
+        return kind.model_validate(tree)
     except ValidationError as error:
         raise RecipeError(f"{path}: {_one_line(error)}") from None
-    return _anchored(recipe, path.resolve().parent)
 
 
 def _override(tree: dict[str, Any], override: str) -> None:
@@ -77,16 +86,67 @@ def _place(loc: tuple[int | str, ...]) -> str:
     return ".".join(parts) + ": " if parts else ""
 
 
+def load_vocabulary_recipe(
+    path: str | Path, overrides: Sequence[str] = (), *, inputs: str | Path | None = None
+) -> VocabularyRecipe:
+    """Reads the recipe of a vocabulary; its relative paths start at `inputs`, or else at the recipe.
+
+    {lang}, {wiki} and {wordnet} in paths become the language, and each of its Wikipedias and of its wordnets; sources
+    for which the language has none are left out. Raises RecipeError as `load_recipe` does.
+    """
+    path = Path(path)
+    recipe = _validated(path, overrides, VocabularyRecipe, "metadata/en.yaml")
+    return _filled(recipe, Path(inputs).resolve() if inputs is not None else path.resolve().parent)
+
+
+def _filled(recipe: VocabularyRecipe, folder: Path) -> VocabularyRecipe:
+    """The recipe with all placeholders filled in and all local paths absolute."""
+    from curation.vocabulary.languages import wikipedia_codes, wordnet_codes
+
+    wikis = recipe.wikis if recipe.wikis is not None else list(wikipedia_codes(recipe.lang))
+    codes = {"lang": [recipe.lang], "wiki": wikis, "wordnet": list(wordnet_codes(recipe.lang))}
+
+    def filled(paths: list[str]) -> list[str]:
+        for name, values in codes.items():
+            # A dump is called zh_yuewiki-..., and its Wikipedia zh-yue.
+            written = [value.replace("-", "_") if name == "wiki" else value for value in values]
+            paths = [
+                path.replace(f"{{{name}}}", value)
+                for path in paths
+                for value in (written if f"{{{name}}}" in path else [""])
+            ]
+        return [_absolute(path, folder) for path in paths]
+
+    sources: list[Source] = []
+    for source in recipe.sources:
+        named = [source.path] if isinstance(source, WordList) else getattr(source, "paths", [])
+        places = filled(named)
+        if places or not named:
+            update: dict[str, Any] = {"path": places[0]} if isinstance(source, WordList) else {"paths": places}
+            sources.append(source.model_copy(update=update) if named else source)
+    if not sources:
+        raise RecipeError(f"none of the recipe's sources has anything for the language {recipe.lang!r}")
+    wikipedia = recipe.wikipedia and recipe.wikipedia.model_copy(update={"paths": filled(recipe.wikipedia.paths)})
+    extend = recipe.extend and _absolute(recipe.extend, folder)
+    return recipe.model_copy(
+        update={"sources": sources, "wikipedia": wikipedia, "wikis": wikis, "extend": extend}
+    )
+
+
+def _absolute(location: str, folder: Path) -> str:
+    if "://" in location:
+        return location
+    try:
+        return str(folder / Path(location).expanduser())
+    except RuntimeError:
+        raise RecipeError(f"{location}: no home folder is known for this ~: give the full path") from None
+
+
 def _anchored(recipe: Recipe, folder: Path) -> Recipe:
     """The recipe with relative local paths made absolute, so that it means the same on every worker."""
 
     def anchor(location: str) -> str:
-        if "://" in location or location.startswith("demo:"):
-            return location
-        try:
-            return str(folder / Path(location).expanduser())
-        except RuntimeError:
-            raise RecipeError(f"{location}: no home folder is known for this ~: give the full path") from None
+        return location if location.startswith(PACKAGED) else _absolute(location, folder)
 
     inputs = []
     for entry in recipe.inputs:

@@ -13,7 +13,6 @@ from typing import Any
 
 import curation
 from curation.errors import ConservationError, StageError, WorkFolderError
-from curation.recipe import Recipe
 from curation.runner.catalog import Catalog
 from curation.runner.engine import WorkEngine
 from curation.runner.lease import Lease
@@ -84,7 +83,7 @@ class Run:
     """A recipe on a work folder."""
 
     def __init__(
-        self, store: Store, recipe: Recipe, stages: tuple[Stage, ...], engine: EngineFactory, reporter: Reporter
+        self, store: Store, recipe: Any, stages: tuple[Stage, ...], engine: EngineFactory, reporter: Reporter
     ) -> None:
         self.store, self.recipe, self.stages = store, recipe, stages
         self.catalog = Catalog(store, stages)

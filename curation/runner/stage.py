@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Protocol
 import pyarrow as pa
 
 from curation.errors import ConservationError
-from curation.recipe import Recipe
 from curation.runner.units import Unit, UnitReport, UnitWriter, digest
 from curation.schemas import Dataset
 from curation.storage import Store
@@ -113,7 +112,7 @@ class Planning:
     """What a stage may look at when it plans, on the driver."""
 
     store: Store
-    recipe: Recipe
+    recipe: Any  # its pipeline's kind of recipe
     inputs: dict[str, Manifest]
     settings: dict[str, Any]
     engine: Engine | None
@@ -135,7 +134,7 @@ class Stage(ABC):
     code_version: ClassVar[int] = 1  # raised when the same inputs and settings give another result
 
     @abstractmethod
-    def settings(self, recipe: Recipe) -> dict[str, Any]:
+    def settings(self, recipe: Any) -> dict[str, Any]:
         """The part of the recipe that the result depends on, as plain values."""
 
     def prepare(self, planning: Planning) -> dict[str, Any]:

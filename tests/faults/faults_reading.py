@@ -10,8 +10,9 @@ import duckdb
 import pyarrow.parquet as pq
 
 from curation.errors import StaleDatasetError, WorkFolderError
-from curation.inspect.views import files_of, select
+from curation.inspect.views import files_of
 from curation.pipeline import STAGES
+from curation.query import select
 from curation.runner.catalog import Catalog
 from curation.runner.stage import Manifest
 from curation.schemas import DATASETS
