@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from curation import commands, workflow
-from curation.cli_vocab import vocab
+from curation.cli_vocab import build, vocab
 from curation.concepts import MatchOptions, Vocabulary
 from curation.concepts.options import VERSION
 from curation.errors import CurationError, RecipeError
@@ -158,6 +158,13 @@ def job(stage: str | None = None) -> None:
     one.__doc__ = f"Do the stage {stage}." if stage else "Do all stages."
     single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     single.command()(one)
+    _guarded(single)
+
+
+def vocabulary_job() -> None:
+    """Entry of jobs/vocabulary.py: `curation vocab build` under spark-submit."""
+    single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    single.command()(build)
     _guarded(single)
 
 

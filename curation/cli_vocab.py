@@ -10,6 +10,7 @@ from rich.console import Console
 
 from curation.inspect.vocabulary_diff import EXAMPLES, diff_lines
 from curation.inspect.vocabulary_diff import diff as compare
+from curation.inspect.vocabulary_plan import plan_lines
 from curation.recipe import load_vocabulary_recipe
 from curation.runner.progress import Terminal
 from curation.vocabulary_workflow import build as build_vocabulary
@@ -71,6 +72,19 @@ def diff(
     _print(diff_lines(found, a, b, shown=shown))
     if not found.is_empty:
         raise typer.Exit(1)
+
+
+@vocab.command()
+def plan(
+    recipe: RecipePath,
+    lang: Annotated[str | None, typer.Option("--lang", metavar="LANG", help="another language")] = None,
+    inputs: Inputs = None,
+    cores: Annotated[int | None, typer.Option(min=1, metavar="N", help="how many cores the time is for")] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Say what a build needs: what to fetch, what is there, how many entries and hours to expect. Starts nothing."""
+    settings = [*(overrides or []), *([f"lang={lang}"] if lang else [])]
+    _print(plan_lines(load_vocabulary_recipe(recipe, settings, inputs=inputs), cores))
 
 
 def _print(lines: list[str]) -> None:
