@@ -51,6 +51,7 @@ class Reason(StrEnum):
     MISSING_FILE = "missing_file"
     UNREADABLE_FILE = "unreadable_file"
     BROKEN_GZIP = "broken_gzip"
+    BROKEN_BZIP2 = "broken_bzip2"
     TRUNCATED_RECORD = "truncated_record"
     BAD_HEADER = "bad_header"
     BAD_LENGTH = "bad_length"

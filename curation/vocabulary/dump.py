@@ -22,9 +22,9 @@ from curation.vocabulary.dump_bytes import Chunk, Reject, head_bytes, read_chunk
 MAX_PAGE_BYTES = 50 << 20
 """XML bytes above which a page is refused; MediaWiki itself refuses texts over 2 MiB ($wgMaxArticleSize)."""
 _PAGE, _PAGE_END, _FOOTER = b"<page>", b"</page>", b"</mediawiki>"
-_ROOT = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:\?xml|!--|mediawiki[\s>])")
+_ROOT = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:\?xml|!--|mediawiki\b)")
 _TITLE = re.compile(rb"<title>([^<]{0,1024})")
-_NAMESPACE = re.compile(rb'<namespace\s[^<>]*?key="(-?\d{1,9})"[^<>]*>([^<]*)<')
+_NAMESPACE = re.compile(rb'<namespace\s[^<>]*?key="(-?\d{1,9})"[^<>]*>([^<]*)')
 
 
 class Page(NamedTuple):
@@ -51,7 +51,7 @@ def namespace_names(location: str) -> dict[int, str]:
     """
     with open_binary(location) as file:
         found = _NAMESPACE.findall(head_bytes(file, b"</siteinfo>") or b"")
-    return {int(number): html.unescape(name.decode("utf-8", "replace")) for number, name in found if name}
+    return {int(number): html.unescape(name.decode("utf-8", "replace")) for number, name in found if name.strip()}
 
 
 def pages(location: str, start: int, end: int, reject: Reject) -> Iterator[Page]:

@@ -22,6 +22,7 @@ _FEED_BYTES = 1 << 14  # less than a block, so that an error in one block costs 
 _OUTPUT_BYTES = 64 << 20  # more than a block, 46 MB at most: its checksum is compared before its bytes are handed out
 _BOMB_BYTES, _BOMB_RATIO = 256 << 20, 1000  # real dumps shrink to a fourth or a twentieth
 _MAGIC = re.compile(rb"BZh[1-9]1AY&SY")
+_ANY_MAGIC = re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)")  # the latter begins a stream of no blocks
 _MAGIC_BYTES = 10
 
 
@@ -61,20 +62,22 @@ def is_bzip2(file: BinaryIO) -> bool:
 
 
 def head_bytes(file: BinaryIO, until: bytes) -> bytes | None:
-    """The first bytes of a dump, up to HEAD_BYTES or to `until` and some more; None where bzip2 does not give any."""
-    compressed = is_bzip2(file)
-    file.seek(0)
-    decompressor = bz2.BZ2Decompressor()
+    """The first bytes of a dump, HEAD_BYTES or up to `until` and some more; None where bzip2 is broken before any."""
+    if not is_bzip2(file):
+        file.seek(0)
+        return file.read(HEAD_BYTES)
     head = b""
-    while until not in head and len(head) < HEAD_BYTES:
-        piece = file.read(_FEED_BYTES)
-        if not piece or (compressed and decompressor.eof):
+    for chunk in _Bzip2(file, HEAD_BYTES, _ignore).chunks(0):
+        if chunk.after_gap and chunk.offset:
             break
-        try:
-            head += decompressor.decompress(piece, HEAD_BYTES) if compressed else piece
-        except OSError:
-            break
-    return head if head or not compressed or decompressor.eof else None
+        head += chunk.data[:HEAD_BYTES]
+        if until in head or len(head) >= HEAD_BYTES or chunk.ends:
+            return head
+    return head or None
+
+
+def _ignore(reason: Reason, *, offset: int | None, detail: str) -> None:
+    """Whoever reads the range that holds the head rejects what is wrong there."""
 
 
 def read_chunks(file: BinaryIO, start: int, end: int, reject: Reject) -> Iterator[Chunk]:
@@ -110,12 +113,14 @@ class _Bzip2:
                 following = yield from self._stream(position)
                 after_gap = False
                 self._file.seek(following)
-                magic = self._file.read(4)
+                magic = self._file.read(_MAGIC_BYTES)
                 if not magic:
                     yield Chunk(b"", following, owned=True, ends=True)
                     return
-                if re.fullmatch(rb"BZh[1-9]", magic) is None:
-                    raise _StreamError(Reason.BROKEN_BZIP2, following, "no bzip2 stream where the next should begin")
+                if _ANY_MAGIC.fullmatch(magic) is None:  # the next range does not see what cannot be found
+                    is_cut = len(magic) < _MAGIC_BYTES and magic.startswith(b"BZh"[: len(magic)])
+                    reason = Reason.TRUNCATED_RECORD if is_cut else Reason.BROKEN_BZIP2
+                    raise _StreamError(reason, following, "no bzip2 stream where the next should begin")
             except _StreamError as error:
                 self._reject(error.reason, offset=error.offset, detail=str(error))
                 if error.reason is not Reason.BROKEN_BZIP2:

@@ -143,7 +143,7 @@ def _variant(marked: re.Match[str]) -> str:
 
 def _with_link_texts(text: str, hidden: frozenset[str]) -> str:
     """Replaces links by what they show. Brackets without a match are dropped."""
-    if "[[" not in text:
+    if _BRACKETS.search(text) is None:
         return text
     stack: list[list[str]] = [[]]
     at = 0
