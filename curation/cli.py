@@ -13,11 +13,11 @@ from rich.console import Console
 from curation import commands, workflow
 from curation.cli_vocab import build, vocab
 from curation.concepts import MatchOptions, Vocabulary
-from curation.concepts.options import VERSION
 from curation.errors import CurationError, RecipeError
-from curation.inspect.vocabulary import look_at
+from curation.inspect.vocabulary import vocabulary_report
 from curation.pipeline import STAGES
 from curation.recipe import Definition, load_recipe
+from curation.recipe.loading import PACKAGED
 from curation.runner.progress import Terminal
 from curation.storage import Store
 
@@ -119,7 +119,7 @@ def explain(
 @vocab.command("lint")
 def vocab_lint(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
     vocabulary: Annotated[
-        str, typer.Argument(metavar="VOCABULARY", help=".txt, .tsv, .json, .parquet, or demo:LANG, as in a recipe")
+        str, typer.Argument(metavar="VOCABULARY", help=".txt, .tsv, .json, .parquet, or starter:LANG, as in a recipe")
     ],
     lang: Annotated[str | None, typer.Option(metavar="LANG", help="its language; if not given: en, or demo's")] = None,
     definition: Annotated[str, typer.Option(metavar="v1|v2", help="of a match, as match.definition")] = "v1",
@@ -141,10 +141,11 @@ def vocab_lint(  # noqa: PLR0913, PLR0917 - a command's options are its argument
     ] = None,
 ) -> None:
     """Tell what is wrong with a vocabulary, and which entries texts hold most and never."""
-    options = MatchOptions.from_json(dict.fromkeys(option or [], VERSION))
-    lang = lang or (vocabulary.removeprefix("demo:") if vocabulary.startswith("demo:") else "en")
+    commands.check_json(json)
+    options = MatchOptions.chosen(option or [], definition)
+    lang = lang or (vocabulary.partition(":")[2] if vocabulary.startswith(PACKAGED) else "en")
     loaded = Vocabulary.load(vocabulary, lang, definition=cast(Definition, definition))
-    report = look_at(vocabulary, loaded, options, texts or [], shown=show)
+    report = vocabulary_report(vocabulary, loaded, options, texts or [], shown=show)
     commands.vocab_lint(report, out, shown=show, json=json)
 
 

@@ -97,7 +97,7 @@ def test_no_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypat
     ("inputs", "vocabulary", "message"),
     [
         ("web", "nowhere.txt", "no vocabulary at"),
-        ("web", "demo:xx", "no starter list 'demo:xx'"),
+        ("web", "demo:xx", "no demo vocabulary 'demo:xx'"),
         ("web", "recipe.yaml", "unknown kind of file"),
         ("web", "broken.txt.gz", "is no whole gzip file"),
         ("empty", "demo:en", "empty"),

@@ -43,7 +43,7 @@ class Vocabulary:
 
     @classmethod
     def load(cls, location: str, lang: str, *, definition: Definition = "v1") -> Vocabulary:
-        """Reads .txt, .tsv, .json (each also .gz) or .parquet, local or by fsspec URL, or `demo:LANG`.
+        """Reads .txt, .tsv, .json (each also .gz) or .parquet, local or by fsspec URL, `starter:LANG` or `demo:LANG`.
 
         What the formats hold: see `curation.concepts.vocabulary_files`. Of repeated entries the first is kept.
         Raises VocabularyError where the file is missing, unreadable, malformed or without entries.
@@ -59,6 +59,14 @@ class Vocabulary:
                 "drop the repeated rows and number the rest anew"
             )
         return cls(distinct, lang, definition, dropped)
+
+    @classmethod
+    def starter(cls, lang: str, *, definition: Definition = "v1") -> Vocabulary:
+        """The starter vocabulary that comes with the package; sources and licences: metadata/README.md.
+
+        Raises VocabularyError, which names the languages there are, for another one.
+        """
+        return cls.load(f"starter:{lang}", lang, definition=definition)
 
     def __len__(self) -> int:
         return len(self.entries)

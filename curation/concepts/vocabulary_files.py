@@ -1,4 +1,4 @@
-"""Reading the entries of a vocabulary from a file, and finding the packaged starter lists.
+"""Reading the entries of a vocabulary from a file.
 
     .txt       one entry per line
     .tsv       entry, TAB, anything; one entry per line
@@ -7,6 +7,7 @@
 
 .txt, .tsv and .json may end in .gz. Text is UTF-8; a byte order mark and the CR of a CR LF are dropped, nothing else
 is trimmed. Lines without anything but white space before the first TAB are ignored; `#` starts no comment.
+A local vocabulary is a regular file with such a name: a pipe or /dev/stdin, which can be read but once, is refused.
 """
 
 from __future__ import annotations
@@ -14,22 +15,22 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+import json
 import re
 import zlib
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import fsspec
-import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from curation.concepts.packaged import resolved
 from curation.errors import VocabularyError
+from curation.storage import client_errors
 
 FORMATS = (".txt", ".tsv", ".json", ".parquet")
-_ADVICE = "give a .txt, .tsv, .json (each also .gz) or .parquet file, or demo:LANG for a starter list"
-_DEMO = "demo:"
+_ADVICE = "give a .txt, .tsv, .json (each also .gz) or .parquet file, or starter:LANG, demo:LANG"
 
 
 def read_entries(location: str) -> tuple[list[str] | pa.ChunkedArray, bool]:
@@ -37,7 +38,7 @@ def read_entries(location: str) -> tuple[list[str] | pa.ChunkedArray, bool]:
 
     Raises VocabularyError, one line that names the location and what to do.
     """
-    location = _resolved(location)
+    location = resolved(location)
     suffix, zipped = _kind(location)
     content = _content(location, zipped)
     if suffix == ".parquet":
@@ -48,13 +49,14 @@ def read_entries(location: str) -> tuple[list[str] | pa.ChunkedArray, bool]:
 
 def check_location(location: str) -> None:
     """Raises VocabularyError where `read_entries` could not even read the file; cheap, for before a long run."""
-    location = _resolved(location)
+    location = resolved(location)
     _kind(location)
     _content(location, zipped=False)
 
 
 def _kind(location: str) -> tuple[str, bool]:
-    name = Path(urlsplit(location).path if "://" in location else location).name.lower()
+    # Where a URL has no path, as memory://x.txt, its host is the name.
+    name = Path(re.split("[?#]", location.split("://", 1)[1])[0] if "://" in location else location).name.lower()
     zipped = name.endswith(".gz")
     suffix = Path(name.removesuffix(".gz")).suffix
     if suffix not in FORMATS or (zipped and suffix == ".parquet"):
@@ -62,32 +64,16 @@ def _kind(location: str) -> tuple[str, bool]:
     return suffix, zipped
 
 
-def starter_folder() -> Path:
-    """Folder of the packaged starter lists, one `LANG.txt` each: in a wheel, or in a source checkout.
-
-    Raises VocabularyError where the installation has none.
-    """
-    package = Path(__file__).resolve().parents[1]
-    # The wheel's own copy first: the folder beside an installed package belongs to somebody else.
-    for folder in (package / "_data" / "metadata" / "demo", package.parent / "metadata" / "demo"):
-        if folder.is_dir():
-            return folder
-    raise VocabularyError("the starter lists (metadata/demo) are not installed: reinstall, or give a vocabulary file")
-
-
-def _resolved(location: str) -> str:
-    if not location.startswith(_DEMO):
-        return location
-    lang, folder = location.removeprefix(_DEMO), starter_folder()
-    path = folder / f"{lang}.txt"
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", lang) or not path.is_file():
-        known = ", ".join(sorted(file.stem for file in folder.glob("*.txt"))) or "none"
-        raise VocabularyError(f"no starter list {location!r} in {folder}: choose one of {known}")
-    return str(path)
-
-
 def _content(location: str, zipped: bool) -> bytes:
+    with client_errors(VocabularyError, f"cannot read the vocabulary {location}: "):
+        return _fetched(location, zipped)
+
+
+def _fetched(location: str, zipped: bool) -> bytes:
     try:
+        local = Path(location.removeprefix("file://"))
+        if "://" not in location.removeprefix("file://") and local.exists() and not local.is_file():
+            raise OSError("no regular file")  # the open of a pipe would wait for whoever writes into it
         with fsspec.open(location, "rb") as file:
             content: bytes = file.read()
         return gzip.decompress(content) if zipped else content
@@ -128,8 +114,8 @@ def _from_lines(content: bytes) -> pa.ChunkedArray:
 
 def _from_json(content: bytes, location: str) -> list[str]:
     try:
-        entries = msgspec.json.decode(content)
-    except msgspec.DecodeError as error:
+        entries = json.loads(content)  # not msgspec: it says of half a character that the input ends
+    except (ValueError, RecursionError) as error:
         raise VocabularyError(f"vocabulary {location} is no JSON ({error}): it is to be a list of strings") from None
     if not isinstance(entries, list):
         raise VocabularyError(f"vocabulary {location} holds {type(entries).__name__}: it is to be a list of strings")
@@ -145,7 +131,9 @@ def _from_parquet(content: bytes, location: str) -> tuple[pa.ChunkedArray, bool]
         table = file.read(columns=[name for name in ("entry", "entry_id") if name in names])
     except (pa.ArrowException, OSError) as error:
         reason = " ".join(str(error).split())
-        raise VocabularyError(f"vocabulary {location} is no readable Parquet file: {reason}") from None
+        raise VocabularyError(
+            f"vocabulary {location} is no readable Parquet file ({reason}): write it anew, with a column 'entry'"
+        ) from None
     if "entry_id" not in names:
         return table["entry"], False
     ids = table["entry_id"]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from curation.errors import RecipeError
 from curation.recipe.inputs import ArchiveInput
@@ -67,21 +68,23 @@ _SAID = {
     "model_type": "give a mapping of settings",
     "model_attributes_type": "give a mapping of settings",
     "string_pattern_mismatch": "is no language code such as en or gsw ('' in keep: unknown; other: a vocabulary)",
-    "union_tag_not_found": "give kind: wat, kind: warc or kind: table",
-    "union_tag_invalid": "give kind: wat, kind: warc or kind: table",
 }
+_KINDS = {"inputs": "wat, warc or table", "sources": "numbers, wordnet, unigrams, bigrams, titles or list"}
 
 
 def _one_line(error: ValidationError) -> str:
-    return "; ".join(
-        _place(item["loc"]) + _SAID.get(item["type"], item["msg"].removeprefix("Value error, "))
-        for item in error.errors()
-    )
+    return "; ".join(_place(item["loc"]) + _said(item) for item in error.errors())
+
+
+def _said(item: ErrorDetails) -> str:
+    if item["type"].startswith("union_tag_") and item["loc"][0] in _KINDS:
+        return f"give kind: one of {_KINDS[str(item['loc'][0])]}"
+    return _SAID.get(item["type"], item["msg"].removeprefix("Value error, "))
 
 
 def _place(loc: tuple[int | str, ...]) -> str:
     """The place as the recipe writes it: without the names that pydantic gives to forms and keys."""
-    formed = loc[:1] == ("inputs",) or loc[:2] == ("balance", "target")
+    formed = loc[:1] in {("inputs",), ("sources",)} or loc[:2] == ("balance", "target")
     parts = [str(part) or "''" for at, part in enumerate(loc) if part != "[key]" and not (formed and at == 2)]
     return ".".join(parts) + ": " if parts else ""
 
@@ -121,16 +124,19 @@ def _filled(recipe: VocabularyRecipe, folder: Path) -> VocabularyRecipe:
     for source in recipe.sources:
         named = [source.path] if isinstance(source, WordList) else getattr(source, "paths", [])
         places = filled(named)
+        if isinstance(source, WordList) and len(places) > 1:
+            raise RecipeError(f"the list {source.name} is one file: {source.path} stands for {len(places)} of them")
         if places or not named:
             update: dict[str, Any] = {"path": places[0]} if isinstance(source, WordList) else {"paths": places}
             sources.append(source.model_copy(update=update) if named else source)
     if not sources:
         raise RecipeError(f"none of the recipe's sources has anything for the language {recipe.lang!r}")
     wikipedia = recipe.wikipedia and recipe.wikipedia.model_copy(update={"paths": filled(recipe.wikipedia.paths)})
-    extend = recipe.extend and _absolute(recipe.extend, folder)
-    return recipe.model_copy(
-        update={"sources": sources, "wikipedia": wikipedia, "wikis": wikis, "extend": extend}
-    )
+    old = filled([recipe.extend]) if recipe.extend else []
+    if len(old) > 1 or (recipe.extend and not old):
+        raise RecipeError(f"extend: {recipe.extend} stands for {len(old)} files: name one")
+    update = {"sources": sources, "wikipedia": wikipedia, "wikis": wikis, "extend": old[0] if old else None}
+    return recipe.model_copy(update=update)
 
 
 def _absolute(location: str, folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Discriminator, Field, Tag
@@ -85,6 +86,14 @@ class Pairs(Section):
     )
 
 
+def check_options(definition: str, options: Sequence[str]) -> None:
+    """Raises ValueError where an option of matching stands twice or changes nothing."""
+    if repeated := [name for name in get_args(MatchOption) if options.count(name) > 1]:
+        raise ValueError(f"options names {repeated[0]} more than once: keep one")
+    if definition == "v1" and "no_space_kana" in options:
+        raise ValueError("options: no_space_kana changes nothing in v1: take it out, or give definition: v2")
+
+
 class Match(Section):
     """Pairs to matches."""
 
@@ -95,7 +104,7 @@ class Match(Section):
         "is found), no_space_kana (v2: none asked beside kana and hangul), nfc, case_fold; none: MetaCLIP's",
     )
     vocabularies: dict[VocabularyLanguage, Name] = Field(
-        min_length=1, description="language, or other -> vocabulary (.txt .tsv .json .parquet, .gz), or demo:LANG"
+        min_length=1, description="language, or other -> vocabulary (.txt .tsv .json .parquet, .gz), or starter:LANG, demo:LANG"
     )
     fallback: str | None = Field(
         None, description="vocabulary for texts in other languages; null leaves them unmatched"
@@ -111,10 +120,7 @@ class Match(Section):
 
     @model_validator(mode="after")
     def _options_matter(self) -> Match:
-        if repeated := [name for name in get_args(MatchOption) if self.options.count(name) > 1]:
-            raise ValueError(f"options names {repeated[0]} more than once: keep one")
-        if self.definition == "v1" and "no_space_kana" in self.options:
-            raise ValueError("options: no_space_kana changes nothing in v1: take it out, or give definition: v2")
+        check_options(self.definition, self.options)
         return self
 
     @model_validator(mode="after")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, get_args
 
 from pydantic import Field
-from pydantic.functional_validators import model_validator
+from pydantic.functional_validators import field_validator, model_validator
 
 from curation.recipe.fields import Int, Name, PositiveInt, Section, Share, VocabularyLanguage
 from curation.recipe.sections import Runtime
 
 Score = Annotated[float, Field()]
+_WIKI = re.compile("[a-z]{2,}(-[a-z0-9]+)*")
+_LIST_NAME = re.compile(r"\w[\w.-]*")
 
 
 class Limits(Section):
@@ -24,14 +27,14 @@ class Limits(Section):
 class Numbers(Section):
     """The numbers from 0 to 99, which MetaCLIP's list begins with."""
 
-    kind: Literal["numbers"]
+    kind: Literal["numbers"] = Field(description="what this is")
     expected: PositiveInt | None = Field(None, description="entries to expect; told by plan, never used")
 
 
 class WordNet(Section):
     """Synset names of a wordnet."""
 
-    kind: Literal["wordnet"]
+    kind: Literal["wordnet"] = Field(description="what this is")
     paths: list[Name] = Field(min_length=1, description="data.* files, or one Open Multilingual Wordnet file")
     format: Literal["wndb", "tab", "lmf"] = Field("wndb", description="WordNet's own files, or OMW's tab or LMF")
     lemmas: Literal["first", "all"] = Field("first", description="of a synset (wndb); the first is its name")
@@ -42,7 +45,7 @@ class WordNet(Section):
 class Unigrams(Limits):
     """Words of Wikipedia by their count."""
 
-    kind: Literal["unigrams"]
+    kind: Literal["unigrams"] = Field(description="what this is")
     expected: PositiveInt | None = Field(None, description="entries to expect; told by plan, never used")
 
 
@@ -52,7 +55,7 @@ class Bigrams(Limits):
     score = log2(count(a b) * N) - log2(count(a) * count(b)), N the number of all words: at most log2 N.
     """
 
-    kind: Literal["bigrams"]
+    kind: Literal["bigrams"] = Field(description="what this is")
     min_count: PositiveInt = Field(1, description="rarer ones are not even ranked")
     share_of_unigrams: Share | None = Field(None, description="no more than this share of the number of unigrams")
     expected: PositiveInt | None = Field(None, description="entries to expect; told by plan, never used")
@@ -61,7 +64,7 @@ class Bigrams(Limits):
 class Titles(Limits):
     """Titles of Wikipedia's pages by their views."""
 
-    kind: Literal["titles"]
+    kind: Literal["titles"] = Field(description="what this is")
     paths: list[Name] = Field(min_length=1, description="hourly pageviews-*.gz; globs are allowed")
     min_hourly_views: PositiveInt = Field(1, description="an hour's line counts from this many views on (MetaCLIP: 50)")
     merge_mobile: bool = Field(True, description="views of the mobile site count too (MetaCLIP v2; v1: false)")
@@ -72,7 +75,7 @@ class Titles(Limits):
 class WordList(Limits):
     """A list of entries: hashtags, class names, words by frequency."""
 
-    kind: Literal["list"]
+    kind: Literal["list"] = Field(description="what this is")
     name: Name = Field(description="name of the source in the vocabulary, such as openimages")
     path: Name = Field(description=".txt .csv .tsv .json .parquet, or wordfreq's .msgpack; also .gz")
     entry_column: Name | None = Field(None, description="column of a table that holds the entry")
@@ -121,17 +124,26 @@ class VocabularyRecipe(Section):
         names = [source_name(source) for source in self.sources]
         if repeated := [name for name in names if names.count(name) > 1]:
             raise ValueError(f"sources name {repeated[0]} more than once: keep one, or give lists names of their own")
-        clash = [s.name for s in self.sources if isinstance(s, WordList) and s.name in get_args(SourceKind)]
-        if clash:
-            raise ValueError(f"sources: a list cannot be called {clash[0]}, which is a kind: give it another name")
+        for name in (source.name for source in self.sources if isinstance(source, WordList)):
+            if name in get_args(SourceKind):
+                raise ValueError(f"sources: a list cannot be called {name}, which is a kind: give it another name")
+            if not _LIST_NAME.fullmatch(name):
+                raise ValueError(f"sources: {name!r} is no name of a list: give letters, digits, and . _ -")
         counted = [name for name in names if name in ("unigrams", "bigrams")]
         if counted and self.wikipedia is None:
             raise ValueError(f"sources: {counted[0]} are counted in wikipedia.paths: give some")
-        if "bigrams" in names and "unigrams" not in names:
-            share = next(source for source in self.sources if isinstance(source, Bigrams)).share_of_unigrams
-            if share is not None:
-                raise ValueError("sources: share_of_unigrams needs a source of kind unigrams")
+        for at, source in enumerate(self.sources):
+            if isinstance(source, Bigrams) and source.share_of_unigrams and "unigrams" not in names[:at]:
+                raise ValueError("sources: share_of_unigrams needs a source of kind unigrams before bigrams")
         return self
+
+    @field_validator("wikis")
+    @classmethod
+    def _wiki_codes(cls, wikis: list[str] | None) -> list[str] | None:
+        for code in wikis or []:
+            if not _WIKI.fullmatch(code):
+                raise ValueError(f"{code!r} is no code of a Wikipedia: write it as its address does: en, zh-min-nan")
+        return wikis and list(dict.fromkeys(wikis))
 
 
 def source_name(source: Source) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
 
-from curation.concepts import starter_folder
+from curation.concepts import packaged_folder, packaged_languages
 from curation.errors import VocabularyError
 
 # A list is ordered by grammar: a section runs from the entry named here to the next one's.
@@ -51,13 +51,13 @@ _RECORDED_EXPONENT = 1.15
 
 def starter_languages() -> list[str]:
     """Languages that have a starter vocabulary, sorted."""
-    return sorted(path.stem for path in starter_folder().glob("*.txt"))
+    return packaged_languages("demo")
 
 
 @cache
 def starter_entries(lang: str) -> tuple[str, ...]:
     """Entries of a language's starter vocabulary, in file order. Raises VocabularyError where there is none."""
-    path = starter_folder() / f"{lang}.txt"
+    path = packaged_folder("demo") / f"{lang}.txt"
     if not path.is_file():
         raise VocabularyError(f"no starter vocabulary for {lang!r}: there are {', '.join(starter_languages())}")
     return tuple(path.read_text(encoding="utf-8").splitlines())
@@ -105,7 +105,7 @@ def lexicon(lang: str, exponent: float = 1.0) -> Lexicon:
     head = [entry.strip() for entry in _HEADS[lang].replace("，", ",").replace("、", ",").replace("،", ",").split(",")]
     missing = sorted(set(head) - set(nouns))
     if missing:
-        raise VocabularyError(f"head concepts {missing} are missing in {starter_folder() / lang}.txt: put them back")
+        raise VocabularyError(f"{packaged_folder('demo') / lang}.txt lacks the head concepts {missing}: put them back")
     tail = [entry for entry in nouns if entry not in set(head)]
     random.Random(f"order of {lang}").shuffle(tail)
     recorded = ZipfDraw([*head[_OTHER_HEAD:], *head[:_OTHER_HEAD], *tail], _RECORDED_EXPONENT)
@@ -116,7 +116,7 @@ def _sections(lang: str, entries: Sequence[str]) -> dict[str, str]:
     starts = {first: section for section, first in _SECTIONS.get(lang, {"bare": entries[0]}).items()}
     missing = sorted(set(starts) - set(entries))
     if missing:
-        raise VocabularyError(f"entries {missing} open sections of {starter_folder() / lang}.txt: put them back")
+        raise VocabularyError(f"entries {missing} open sections of {packaged_folder('demo') / lang}.txt: put them back")
     section, section_of = starts[entries[0]], {}
     for entry in entries:
         section = starts.get(entry, section)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curation.concepts import Vocabulary, starter_folder, vocabulary, vocabulary_files
+from curation.concepts import Vocabulary, packaged, packaged_folder, vocabulary, vocabulary_files
 from curation.errors import VocabularyError
 
 ENTRIES = ["cat", "#hashtag", "black cat", "猫", " spaced ", "x\u2028y", "a\x0bb", '"quoted"', "cat "]
@@ -85,23 +85,23 @@ def test_fsspec_urls():
 
 def test_starter_lists(tmp_path, monkeypatch):
     (tmp_path / "de.txt").write_text("Katze\nHund\n")
-    monkeypatch.setattr(vocabulary_files, "starter_folder", lambda: tmp_path)
+    monkeypatch.setattr(packaged, "packaged_folder", lambda _: tmp_path)
     assert Vocabulary.load("demo:de", "de").entries.to_pylist() == ["Katze", "Hund"]
     for bad in ["demo:xx", "demo:", "demo:../de", "demo:/etc/passwd"]:
-        with pytest.raises(VocabularyError, match=r"no starter list .*: choose one of de$"):
+        with pytest.raises(VocabularyError, match=r"no demo vocabulary .*: choose one of de$"):
             Vocabulary.load(bad, "de")
 
 
-def test_starter_folder_prefers_the_wheels_own_copy(tmp_path, monkeypatch):
-    monkeypatch.setattr(vocabulary_files, "__file__", str(tmp_path / "curation" / "concepts" / "vocabulary_files.py"))
+def test_the_folder_of_packaged_vocabularies_prefers_the_wheels_own_copy(tmp_path, monkeypatch):
+    monkeypatch.setattr(packaged, "__file__", str(tmp_path / "curation" / "concepts" / "packaged.py"))
     with pytest.raises(VocabularyError, match="reinstall"):
-        starter_folder()
+        packaged_folder("demo")
     checkout = tmp_path / "metadata" / "demo"
     checkout.mkdir(parents=True)
-    assert starter_folder() == checkout
+    assert packaged_folder("demo") == checkout
     wheel = tmp_path / "curation" / "_data" / "metadata" / "demo"
     wheel.mkdir(parents=True)
-    assert starter_folder() == wheel
+    assert packaged_folder("demo") == wheel
 
 
 def test_from_entries_keeps_positions():

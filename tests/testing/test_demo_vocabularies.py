@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from curation.concepts import starter_folder
+from curation.concepts import packaged_folder
 from curation.errors import VocabularyError
 from curation.testing import starter_entries, starter_languages
 from curation.testing.concepts import lexicon
@@ -25,7 +25,7 @@ def test_languages_and_sizes() -> None:
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_lists_are_clean(lang: str) -> None:
-    content = (starter_folder() / f"{lang}.txt").read_bytes().decode("utf-8")
+    content = (packaged_folder("demo") / f"{lang}.txt").read_bytes().decode("utf-8")
     lines = content.split("\n")
     assert lines.pop() == "", "the last line ends in a newline"
     assert all(lines)
@@ -55,7 +55,7 @@ def test_lists_are_in_native_script_and_case(lang: str) -> None:
 
 
 def test_readme_counts_the_entries() -> None:
-    readme = (starter_folder().parent / "README.md").read_text(encoding="utf-8")
+    readme = (packaged_folder("demo").parent / "README.md").read_text(encoding="utf-8")
     rows = re.findall(r"\| (\w+)\.txt \|.*\| ([\d,]+) \|", readme)
     counts = {name: int(count.replace(",", "")) for name, count in rows}
     assert counts == {lang: len(starter_entries(lang)) for lang in LANGUAGES}
