@@ -24,6 +24,8 @@ import psutil
 Cost = Callable[[], float]
 """Does the work once and returns what it cost: seconds, bytes; less is better."""
 OURS = "curation"
+BEGIN, END = "<!-- bench: made by python -m bench --readme -->", "<!-- /bench -->"
+"""Marks in a page, around the table of stored results."""
 
 
 @dataclass(frozen=True)
@@ -112,21 +114,21 @@ def measure(row: Row, rounds: int | None = None, *, tell: Callable[[str], None] 
 
 
 def machine() -> str:
-    """One line about the machine."""
+    """One line about the machine; what else it does is a row's load."""
     model = platform.processor() or platform.machine()
     cpu = Path("/proc/cpuinfo")
     if cpu.exists():
         names = (line.partition(":") for line in cpu.read_text().splitlines())
         model = next((value.strip() for name, _, value in names if name.startswith("model name")), model)
-    load = f"{os.getloadavg()[0]:.1f}"
-    return f"{model}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, load {load}"
+    return f"{model}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
 
 
 def store(results: Sequence[Result], path: Path) -> None:
     """Adds results to a JSON file, and writes the Markdown table of all in it beside it."""
     known: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    load = round(os.getloadavg()[0], 1)
     for result in results:
-        known[result.row.name] = {"machine": machine(), **result.to_json()}
+        known[result.row.name] = {"machine": machine(), "load": load, **result.to_json()}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
     path.with_suffix(".md").write_text(table(known))
@@ -134,10 +136,21 @@ def store(results: Sequence[Result], path: Path) -> None:
 
 def table(known: Mapping[str, Any]) -> str:
     """The Markdown table of stored results."""
-    lines = ["| row | peer | ours is better by (min to max) | goal |", "|---|---|---|---|"]
-    for name, row in known.items():
-        for peer, ratio in row["ratio"].items():
+    lines = ["| row | peer | peer's cost / ours (min to max) | goal: at least |", "|---|---|---|---|"]
+    for name, row in sorted(known.items()):
+        for peer, ratio in sorted(row["ratio"].items()):
             said = f"{ratio['median']:.2f}x ({ratio['min']:.2f} to {ratio['max']:.2f})"
-            lines.append(f"| {name}: {row['about']} | {peer} | {said} | {row['goals'][peer]:g}x |")
+            goal = row["goals"][peer]
+            missed = "" if ratio["median"] >= goal else ", missed"
+            lines.append(f"| {name}: {row['about']} | {peer} | {said} | {goal:g}x{missed} |")
     machines = sorted({row["machine"] for row in known.values()})
     return "\n".join([*lines, "", *(f"Machine: {line}" for line in machines), ""])
+
+
+def with_table(page: str, known: Mapping[str, Any]) -> str:
+    """A Markdown page with the table of stored results between its two marks. Raises ValueError where it has none."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise ValueError(f"the page has no {BEGIN} with {END} after it: put them where the table belongs")
+    return f"{before}{begin}\n{table(known)}{end}{after}"

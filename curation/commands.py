@@ -5,7 +5,8 @@ None of them changes a work folder.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import typer
@@ -64,10 +65,28 @@ def explain(concept: str, folders: Sequence[str], out: Console) -> None:
             _print(out, explain_lines(explained(catalogs[0], concept)))
 
 
+def check_json(path: str | None) -> None:
+    """Raises CurationError where `vocab_lint` could not write its JSON; for before all the reading."""
+    if path in (None, "-"):
+        return
+    if not path:
+        raise CurationError("--json names no file: give one, or - for the screen")
+    file = Path(path)
+    try:
+        is_new = not file.exists()
+        if is_new or not file.is_fifo():  # whoever reads a pipe would take our going for the end
+            file.open("ab").close()
+        if is_new:
+            file.unlink()
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
 def vocab_lint(report: VocabularyReport, out: Console, *, shown: int, json: str | None) -> None:
     """What is wrong with a vocabulary, and what it finds in texts; as JSON into a file too, or as JSON alone to "-"."""
     if json == "-":
-        typer.echo(report.to_json().encode(), nl=False)  # bytes, so that it is UTF-8 whatever the terminal takes
+        with _output_errors():
+            typer.echo(report.to_json().encode(), nl=False)  # bytes, so that it is UTF-8 whatever the terminal takes
         return
     lines = vocabulary_lines(report, width=out.width, shown=shown)
     _print(out, [line.encode(out.encoding, "replace").decode(out.encoding) for line in lines])
@@ -75,7 +94,11 @@ def vocab_lint(report: VocabularyReport, out: Console, *, shown: int, json: str 
         try:
             Path(json).write_text(report.to_json(), encoding="utf-8")
         except OSError as error:
-            raise CurationError(f"cannot write {json} ({error.strerror}): name another file with --json") from None
+            raise _unwritable(json, error) from None
+
+
+def _unwritable(path: str, error: OSError) -> CurationError:
+    return CurationError(f"cannot write {path} ({error.strerror}): name another file with --json")
 
 
 def _catalog(work: str) -> Catalog:
@@ -83,5 +106,17 @@ def _catalog(work: str) -> Catalog:
 
 
 def _print(out: Console, lines: Sequence[str]) -> None:
-    for line in lines:
-        out.print(line, markup=False, highlight=False, soft_wrap=True)
+    with _output_errors():
+        for line in lines:
+            out.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _output_errors() -> Iterator[None]:
+    """Turns what a full disk behind the standard output raises into one line."""
+    try:
+        yield
+    except BrokenPipeError:  # `| head` has seen enough: click ends us quietly
+        raise
+    except OSError as error:
+        raise CurationError(f"cannot write the output ({error.strerror}): free space, or send it elsewhere") from None

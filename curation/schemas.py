@@ -42,6 +42,8 @@ _MEDIA_URL = _column("media_url", pa.string(), "absolute URL of the media")
 _VOCABULARY_LANG = _column("vocabulary_lang", pa.string(), "language of the vocabulary that was matched against")
 _ENTRY_ID = _column("entry_id", pa.int32(), "position of the entry in its vocabulary")
 _BUCKET = _column("media_bucket", pa.int32(), "first 8 hex digits of media_id modulo the recipe's media_buckets")
+NEARLY_ALL_DIFFER = frozenset({"pair_id", "media_id", "media_url", "text"})
+"""Columns whose values a Parquet dictionary makes slower and larger."""
 _TRACK = pa.struct(
     [
         pa.field("url", pa.string(), nullable=False),

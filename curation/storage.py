@@ -22,7 +22,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curation.errors import WorkFolderError
+from curation.errors import CurationError, WorkFolderError
 
 _CLIENTS = {"aiobotocore", "aiohttp", "azure", "botocore", "gcsfs", "google", "requests"}  # their own kinds of errors
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -195,14 +195,22 @@ def _sync_folder(folder: Path) -> None:
 def storage_errors(store: Store) -> Iterator[None]:
     """Turns errors of the operating system or of an object store's client into one line that says what to do."""
     try:
-        yield
+        with client_errors(WorkFolderError):
+            yield
     except OSError as error:
         raise WorkFolderError(explain_os_error(error, store.root)) from error
+
+
+@contextmanager
+def client_errors(kind: type[CurationError], what: str = "") -> Iterator[None]:
+    """Turns errors of an object store's client (no credentials, no endpoint ...) into one line that begins so."""
+    try:
+        yield
     except Exception as error:
-        if type(error).__module__.split(".")[0] not in _CLIENTS:
+        if isinstance(error, OSError) or type(error).__module__.split(".")[0] not in _CLIENTS:
             raise
         told = " ".join(str(error).split())[:200]
-        raise WorkFolderError(f"an object store gave no answer: {told}; check credentials and endpoint") from error
+        raise kind(f"{what}an object store gave no answer: {told}; check credentials and endpoint") from error
 
 
 def explain_os_error(error: OSError, where: str) -> str:

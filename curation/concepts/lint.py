@@ -42,14 +42,12 @@ class Finding:
 class LintReport:
     """unreachable: in no text at all. duplicates: ids of entries that are equal after NFC, case folding and spacing.
 
-    marked: one of the seven marks inside a word, whether or not the options in force make it findable.
     single_characters: one character (they hit much). long: more than LONG_ENTRY characters.
     """
 
     entries: int
     unreachable: list[Finding]
     duplicates: list[list[int]]
-    marked: list[int]
     single_characters: list[int]
     long: list[int]
 
@@ -80,6 +78,11 @@ class HitReport:
     counts: npt.NDArray[np.int64]
     most: list[Hit]
 
+    @property
+    def entries_hit(self) -> int:
+        """Entries that some text holds."""
+        return int(np.count_nonzero(self.counts))
+
 
 def lint(vocabulary: Vocabulary, options: MatchOptions = PLAIN) -> LintReport:
     """Looks at the entries alone; `count_hits` looks at what they do to texts."""
@@ -97,7 +100,6 @@ def lint(vocabulary: Vocabulary, options: MatchOptions = PLAIN) -> LintReport:
         entries=len(entries),
         unreachable=findings,
         duplicates=_duplicates(vocabulary),
-        marked=_ids(pc.match_substring_regex(entries, f"[^ ]{_MARK}|{_MARK}[^ ]")),
         single_characters=_ids(pc.equal(lengths, 1)),
         long=_ids(pc.greater(lengths, LONG_ENTRY)),
     )

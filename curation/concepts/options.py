@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from curation.errors import VocabularyError
 from curation.recipe import MatchOption
+from curation.recipe.sections import check_options
 
 VERSION = 1
 """Of every option's meaning, as `curation.concepts.prepare` writes it; one that changes gets a number of its own."""
@@ -36,6 +37,16 @@ class MatchOptions:
         """Those with these names, as recipes list them."""
         return cls(**dict.fromkeys(names, True))
 
+    @classmethod
+    def chosen(cls, names: Sequence[str], definition: str) -> MatchOptions:
+        """Those that a user names. Raises VocabularyError for an unknown one, and for what a recipe refuses too."""
+        chosen = cls.from_json(dict.fromkeys(names, VERSION))
+        try:
+            check_options(definition, names)
+        except ValueError as error:
+            raise VocabularyError(str(error)) from None
+        return chosen
+
     def to_json(self) -> dict[str, int]:
         """{name: version} of what is on; {} for the plain definition."""
         return {field.name: VERSION for field in fields(self) if getattr(self, field.name)}
@@ -45,10 +56,11 @@ class MatchOptions:
         """The inverse of `to_json`. Raises VocabularyError for a name or a version this release does not know."""
         known = [field.name for field in fields(cls)]
         for name, version in described.items():
-            if name not in known or version != VERSION:
+            if name not in known:
+                raise VocabularyError(f"unknown matching option {name!r}: choose from {', '.join(known)}")
+            if version != VERSION:
                 raise VocabularyError(
-                    f"unknown matching option {name!r} version {version!r}: choose from {', '.join(known)}, "
-                    f"version {VERSION}"
+                    f"unknown matching option {name!r} version {version!r}: this release has version {VERSION}"
                 )
         return cls(**dict.fromkeys(described, True))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from curation.pipeline import STAGES
 from curation.recipe import TableColumns
 from curation.runner.catalog import Catalog
 from curation.schemas import PAIRS
-from curation.storage import Store, storage_errors
+from curation.storage import Store, client_errors, storage_errors
 
 TEXT_COLUMNS = ["text", "caption", "TEXT"]
 """Columns of a table that are taken for its text: of a row, the first that holds something."""
@@ -42,16 +43,13 @@ _ADVICE = (
 def check_texts(location: str) -> None:
     """Raises InputError where there is nothing of a form that `text_batches` reads; cheap, for before a long run."""
     if _is_run(location):
+        _check_run(location)
         return
     if not location.lower().endswith(_FILES):
         known = "://" in location or Path(location).exists()
         raise InputError(f"{'unknown kind of texts' if known else 'no texts at'} {location}: {_ADVICE}")
-    try:
-        open_binary(location).close()
-    except FileNotFoundError:
-        raise InputError(f"no texts at {location}: {_ADVICE}") from None
-    except (*READ_ERRORS, ValueError, ImportError) as error:  # the latter two: a URL that fsspec does not know
-        raise _unreadable(location, error) from None
+    with _client_errors(location):
+        _check_file(location)
 
 
 def text_batches(location: str, lang: str, log: ReadLog) -> Iterator[pa.StringArray]:
@@ -61,15 +59,43 @@ def text_batches(location: str, lang: str, log: ReadLog) -> Iterator[pa.StringAr
     column, or not a single text; WorkFolderError where a folder holds no run, or one without pairs.
     """
     found = False
-    for texts in _pair_texts(location, lang) if _is_run(location) else _file_texts(location, log):
-        kept = texts.filter(pc.greater(pc.utf8_length(pc.utf8_trim_whitespace(texts)), 0))
-        found = found or len(kept) > 0
-        yield kept
+    with _client_errors(location):
+        for texts in _pair_texts(location, lang) if _is_run(location) else _file_texts(location, log):
+            kept = texts.filter(pc.greater(pc.utf8_length(pc.utf8_trim_whitespace(texts)), 0))
+            found = found or len(kept) > 0
+            yield kept
     if not found and _is_run(location):
         raise InputError(f"the run in {location} has no pair in language {lang!r}: give another --lang")
     if not found:
         why = f" ({log.rejections[0].detail})" if log.rejections else ""
         raise InputError(f"{location} holds no text{why}: {_ADVICE}")
+
+
+def _client_errors(location: str) -> AbstractContextManager[None]:
+    return client_errors(InputError, f"cannot read the texts {location}: ")
+
+
+def _check_file(location: str) -> None:
+    try:
+        if "://" not in location and Path(location).exists() and not Path(location).is_file():
+            raise OSError("no regular file")  # the open of a pipe would wait for whoever writes into it
+        open_binary(location).close()
+    except FileNotFoundError:
+        raise InputError(f"no texts at {location}: {_ADVICE}") from None
+    except (*READ_ERRORS, ValueError, ImportError) as error:  # the latter two: a URL that fsspec does not know
+        raise _unreadable(location, error) from None
+
+
+def _check_run(location: str) -> None:
+    store = Store.at(location)
+    with storage_errors(store):
+        if store.names("_runs"):
+            return
+        files = sorted(name for name in store.names("") if name.lower().endswith(_FILES))
+    if not files:
+        raise InputError(f"no run in {location}: {_ADVICE}")
+    more = f" and {len(files) - 3:,} more" if len(files) > 3 else ""
+    raise InputError(f"no run in {location}, but {', '.join(files[:3])}{more}: give each file by a --texts of its own")
 
 
 def _is_run(location: str) -> bool:

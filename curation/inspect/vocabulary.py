@@ -43,7 +43,6 @@ class VocabularyReport:
             "duplicates": [self._entries(group) for group in findings.duplicates],
             "single_characters": self._entries(findings.single_characters),
             "long": self._entries(findings.long),
-            "marked": self._entries(findings.marked),
             "texts": None if self.hits is None else self._texts(self.hits),
         }  # fmt: skip
         return json.dumps(tree, ensure_ascii=False, indent=1) + "\n"
@@ -52,25 +51,20 @@ class VocabularyReport:
         return [{"entry_id": entry_id, "entry": self.vocabulary.entries[entry_id].as_py()} for entry_id in ids]
 
     def _texts(self, hits: HitReport) -> dict[str, Any]:
-        order = np.argsort(-hits.counts, kind="stable")[: self.entries_hit].tolist()
+        order = np.argsort(-hits.counts, kind="stable")[: hits.entries_hit].tolist()
         return {
             "locations": [log.file for log in self.logs],
             "unreadable": [dict(zip(("location", "rows", "first"), lost, strict=True)) for lost in unread(self.logs)],
             "texts": hits.texts,
             "matched": hits.matched,
             "unmatched_examples": hits.unmatched,
-            "entries_hit": self.entries_hit,
+            "entries_hit": hits.entries_hit,
             "most_hit": [asdict(hit) for hit in hits.most],
             "hits": [{**entry, "texts": int(hits.counts[entry["entry_id"]])} for entry in self._entries(order)],
         }
 
-    @property
-    def entries_hit(self) -> int:
-        """Entries that some text holds."""
-        return 0 if self.hits is None else int(np.count_nonzero(self.hits.counts))
 
-
-def look_at(
+def vocabulary_report(
     location: str, vocabulary: Vocabulary, options: MatchOptions, texts: Sequence[str], *, shown: int
 ) -> VocabularyReport:
     """Lints a vocabulary read from `location` and, with places that `text_batches` reads, tries it on their texts.

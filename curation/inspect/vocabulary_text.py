@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
@@ -34,8 +35,8 @@ def vocabulary_lines(report: VocabularyReport, *, width: int, shown: int) -> lis
     lines += _unreachable(findings.unreachable, width, shown)
     doubled = sum(map(len, findings.duplicates))
     lines += ["", _counted("entries equal to another but for case, spacing or composed accents", doubled, total)]
-    groups = (" = ".join(_quoted(vocabulary.entries[at].as_py()) for at in group) for group in findings.duplicates)
-    lines += [_cut(f"  {group}", width) for group, _ in zip(groups, range(shown), strict=False)]
+    groups = ([vocabulary.entries[at].as_py() for at in group] for group in findings.duplicates[:shown])
+    lines += [_cut(f"  {_equated(group)}", width) for group in groups]
     for name, ids in (
         ("entries of a single character", findings.single_characters),
         (f"entries of more than {LONG_ENTRY} characters", findings.long),
@@ -71,15 +72,16 @@ def _hits(report: VocabularyReport, hits: HitReport, width: int, shown: int) -> 
     lines += [_cut(f"  {quoted(text, width)}", width) for text in hits.unmatched]
     never = np.flatnonzero(hits.counts == 0)
     lost = {finding.entry_id for finding in report.findings.unreachable}
-    lines += ["", _counted("entries in none of these texts", len(never), len(hits.counts))]
+    untold = f"; not listed again: the {len(lost):,} that can never match" if lost else ""
+    lines += ["", _counted("entries in none of these texts", len(never), len(hits.counts)) + untold]
     possible = [entry_id for entry_id in never[: shown + len(lost)].tolist() if entry_id not in lost][:shown]
     lines += _packed((_quoted(report.vocabulary.entries[at].as_py()) for at in possible), width, "  ")
-    lines += ["", _counted("entries in at least one", report.entries_hit, len(hits.counts))]
+    lines += ["", _counted("entries in at least one", hits.entries_hit, len(hits.counts))]
     return lines + (_most_hit(hits.most, width) if hits.most else [])
 
 
 def _most_hit(hits: Sequence[Hit], width: int) -> list[str]:
-    rows = [("texts", "share", "in most texts", "for example")]
+    rows = [("texts", "share", "entry", "for example")]
     rows += [(f"{hit.texts:,}", share(hit.share), _quoted(hit.entry), quoted(hit.examples[0], width)) for hit in hits]
     wide = [max(cell_len(row[column]) for row in rows) for column in range(3)]
     name = min(_ENTRY_CELLS, wide[2])
@@ -93,8 +95,18 @@ def _counted(name: str, part: int, whole: int) -> str:
     return f"{name}: {part:,}" + (f" ({share(ratio(part, whole))})" if part else "")
 
 
+def _equated(entries: Sequence[str]) -> str:
+    """Entries with = between; where some look the same, as with composed and with combining accents, as codes."""
+    shown = [_quoted(entry) for entry in entries]
+    if len({unicodedata.normalize("NFC", form) for form in shown}) < len(shown):
+        shown = [form.encode("ascii", "backslashreplace").decode() for form in shown]
+    return " = ".join(shown)
+
+
 def _quoted(entry: str) -> str:
-    return quoted(entry, _ENTRY_CHARS)
+    """Within quotes, those of the entry itself as \\"."""
+    start, more = quoted(entry, _ENTRY_CHARS)[1:].rsplit('"', 1)
+    return '"' + start.replace('"', '\\"') + '"' + more
 
 
 def _cut(text: str, width: int) -> str:

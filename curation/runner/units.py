@@ -19,15 +19,12 @@ import pyarrow.parquet as pq
 import xxhash
 
 from curation.errors import ConservationError
-from curation.schemas import REJECTIONS, Dataset
+from curation.schemas import NEARLY_ALL_DIFFER, REJECTIONS, Dataset
 from curation.storage import Store
 
 FILE_BYTES = 256 << 20  # target size of Parquet files (design: small-file discipline)
 GROUP_ROWS = 32_768  # rows of a row group: what a reader holds in memory at once
 GROUP_BYTES = 8 << 20  # and no more than this, so that wide rows do not swell memory
-
-
-_NEARLY_ALL_DIFFER = {"pair_id", "media_id", "media_url", "text"}  # columns that a dictionary makes slower and larger
 
 
 def digest(*parts: Any) -> str:
@@ -173,7 +170,7 @@ class _DatasetWriter:
         if self._parquet is None:
             self._path = f"{self._folder}/{len(self.entries):05d}.parquet"
             self._sink = _HashingFile(self._store.open_write(self._path))
-            repeating = [field for field in self._dataset.schema if field.name not in _NEARLY_ALL_DIFFER]
+            repeating = [field for field in self._dataset.schema if field.name not in NEARLY_ALL_DIFFER]
             self._parquet = pq.ParquetWriter(
                 pa.PythonFile(self._sink, mode="w"),
                 self._dataset.schema,

@@ -121,7 +121,7 @@ def vocabulary_langs(langs: pa.Array, task: Task) -> pa.Array:
     known = pa.array(sorted(task.context["vocabularies"]), pa.string())
     fallback = pa.scalar(task.settings["fallback"], pa.string())
     if task.settings["all_languages"]:
-        return pa.array([fallback.as_py()], pa.string()).take(pa.array(np.zeros(len(langs), np.int64)))
+        return pa.repeat(fallback, len(langs))
     return pc.if_else(pc.is_in(langs, value_set=known), langs, fallback)
 
 

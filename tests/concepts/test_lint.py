@@ -71,7 +71,6 @@ def test_report():
     assert "two spaces" in report.unreachable[2].reason
     assert {finding.found_with for finding in report.unreachable} == {("spaced_entries",)}
     assert report.duplicates == [[0, 2], [4, 5]]
-    assert report.marked == [1]
     assert report.single_characters == [3, 10]
     assert report.long == [7]
     assert lint(Vocabulary.from_entries(entries), MatchOptions(spaced_entries=True)).unreachable == []
@@ -110,6 +109,7 @@ def test_hits_are_those_of_the_definition_however_the_texts_are_batched(entries,
     held = [[text for text in texts if pad(entry, "v1") in prepare(text, "v1")] for entry in entries]
     without = [text for text in texts if all(text not in some for some in held)]
     assert (report.texts, report.matched) == (len(texts), len(texts) - len(without))
+    assert report.entries_hit == sum(map(bool, held))
     assert report.unmatched == without[:shown]
     assert report.counts.tolist() == [len(some) for some in held]
     ranked = sorted((at for at in range(len(entries)) if held[at]), key=lambda at: -len(held[at]))

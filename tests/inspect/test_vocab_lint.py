@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +19,8 @@ from rich.cells import cell_len
 
 from curation import cli
 from curation.concepts import pad, prepare
+from curation.errors import RecipeError
+from curation.recipe import load_recipe
 
 ENTRIES = ["cat", "St. Louis", "Cat", "x", "who?!", "y" * 257, "red cat", "unicorn", "猫", "cat", "a.b", "\x1b[31mred"]
 TEXTS = [
@@ -98,6 +102,16 @@ def test_findings_of_the_entries_alone(folder: Path, lint: Lint) -> None:
     assert "texts" not in told.splitlines()[-1]
 
 
+def test_entries_that_look_the_same_are_told_apart(folder: Path, lint: Lint) -> None:
+    Path("words.txt").write_text('café\ncafe\u0301\nÉté\nété\nso "he"\nSO "he"', "utf-8")
+    assert section(lint("words.txt"), "entries equal to another but for case") == [
+        r'  "caf\xe9" = "cafe\u0301"', '  "Été" = "été"', r'  "so \"he\"" = "SO \"he\""',
+    ]  # fmt: skip
+    Path("words.txt").write_text("one\ntwo")
+    Path("texts.txt").write_text("none")
+    assert "entries in none of these texts: 2 (100.0%)\n" in lint("words.txt", "--texts", "texts.txt")
+
+
 def test_options_and_definition_are_those_asked_for(folder: Path, lint: Lint) -> None:
     told = lint("words.txt", "--option", "spaced_entries", "--option", "nfc", "--definition", "v2", "--lang", "de")
     assert "language de\nmatched by definition v2, options: spaced_entries, nfc\n" in told
@@ -113,15 +127,17 @@ def test_findings_with_texts(folder: Path, lint: Lint) -> None:
     told = lint("words.txt", "--texts", "texts.txt")
     assert "tried on 4 texts of texts.txt\n" in told
     assert section(told, "texts without any entry: 1 (25.0%)") == ['  "nothing here"']
-    never = section(told, "entries in none of these texts: 8 (72.7%)")
+    never = section(told, "entries in none of these texts: 8 (72.7%); not listed again: the 3 that can never match")
     assert '"unicorn"' in " ".join(never)
+    assert sum(line.count('", "') + 1 for line in never) == 8 - 3
     assert "St. Louis" not in " ".join(never)  # told above: it can never match
     assert '"\\x1b[31mred"' in " ".join(never)
     rows = section(told, "entries in at least one: 3 (27.3%)")
+    assert rows[0].split() == ["texts", "share", "entry", "for", "example"]
     assert [row.split()[:3] for row in rows[1:]] == [
         ["3", "75.0%", '"cat"'], ["2", "50.0%", '"red'], ["1", "25.0%", '"x"'],
     ]  # fmt: skip
-    assert rows[3].endswith('"a red cat on the x axis of a very long sentence…')  # and with " that" 81 cells
+    assert rows[3].endswith('"a red cat on the x axis of a very long sentence tha…')  # 80 cells
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])
@@ -243,8 +259,17 @@ def test_the_pairs_of_a_run_are_texts(
         (["empty.txt"], "vocabulary empty.txt has no entries"),
         (["latin1.txt"], "line 2 is not UTF-8"),
         (["."], "unknown kind of file"),
-        (["demo:xx"], "no starter list 'demo:xx'"),
-        (["words.txt", "--option", "spaces"], "unknown matching option 'spaces'"),
+        (["/dev/stdin"], "unknown kind of file"),
+        (["foo://x.txt"], "cannot read the vocabulary foo://x.txt (Protocol not known: foo): give a .txt"),
+        (["memory://x.txt"], "no vocabulary at memory://x.txt: give a .txt"),
+        (["http://[x/y.txt"], "no vocabulary at http://[x/y.txt: give a .txt"),
+        (["other.parquet"], "write it anew, with a column 'entry'"),
+        (["half.json"], r"'\ud800' holds half a character"),
+        (["deep.json"], "deep.json is no JSON ("),
+        (["pipe.txt"], "cannot read the vocabulary pipe.txt (no regular file): "),
+        (["words.txt", "--texts", "pipe.txt"], "cannot read the texts pipe.txt (no regular file): "),
+        (["demo:xx"], "'demo:xx' in "),
+        (["words.txt", "--option", "spaces"], "unknown matching option 'spaces': choose from spaced_entries, no"),
         (["words.txt", "--definition", "v3"], "unknown definition 'v3': choose one of v1, v2"),
         (["words.txt", "--texts", "nowhere.txt"], "no texts at nowhere.txt: give .txt with one text a line"),
         (["words.txt", "--texts", "nowhere"], "no texts at nowhere: "),
@@ -256,7 +281,10 @@ def test_the_pairs_of_a_run_are_texts(
         (["words.txt", "--texts", "other.jsonl"], "the file has b"),
         (["words.txt", "--texts", "other.parquet"], "no readable Parquet file"),
         (["words.txt", "--texts", "numbers.parquet"], "column text holds int64, not text"),
-        (["words.txt", "--texts", "."], "has no pairs yet"),
+        (["words.txt", "--texts", "tables"], "no run in tables, but 0.parquet, 1.parquet, 2.parquet and 1 more: give"),
+        (["words.txt", "--texts", "nothing"], "no run in nothing: give .txt"),
+        (["words.txt", "--texts", "begun"], "has no pairs yet"),
+        (["nowhere.txt", "--json", ""], "--json names no file: give one, or - for the screen"),
     ],
 )
 def test_bad_input(folder: Path, error: Lint, arguments: list[str], message: str) -> None:
@@ -268,11 +296,71 @@ def test_bad_input(folder: Path, error: Lint, arguments: list[str], message: str
     Path("other.jsonl").write_text('{"b": 1}\n')
     Path("other.parquet").write_text("PAR1")
     pq.write_table(pa.table({"text": [1, 2]}), "numbers.parquet")
+    Path("half.json").write_text(r'["a", "\ud800"]')
+    Path("deep.json").write_text("[" * 100_000)
+    os.mkfifo("pipe.txt")
+    for name in ("tables", "nothing", "begun/_runs/extract"):
+        Path(name).mkdir(parents=True)
+    for name in ("0.parquet", "1.parquet", "2.parquet", "3.parquet", "other.bin"):
+        Path("tables", name).touch()
     assert message in error(*arguments)
 
 
-def test_json_that_cannot_be_written(folder: Path, error: Lint) -> None:
-    assert "cannot write no/such/folder.json (No such file" in error("words.txt", "--json", "no/such/folder.json")
+def test_json_that_cannot_be_written_is_told_before_anything_is_read(folder: Path, error: Lint) -> None:
+    assert "cannot write no/such/folder.json (No such file" in error("nowhere.txt", "--json", "no/such/folder.json")
+    assert "cannot write . (Is a directory)" in error("nowhere.txt", "--json", ".")
+
+
+def test_json_is_left_as_it_was_where_the_rest_fails(folder: Path, error: Lint) -> None:
+    Path("old.json").write_text("[1]")
+    for name in ("old.json", "new.json"):
+        assert "no vocabulary" in error("nowhere.txt", "--json", name)
+    assert Path("old.json").read_text() == "[1]"
+    assert not Path("new.json").exists()
+
+
+def test_options_that_a_recipe_refuses_are_refused_in_its_words(folder: Path, error: Lint) -> None:
+    Path("recipe.yaml").write_text("name: x\ninputs: [{kind: wat, paths: [x]}]\nmatch: {vocabularies: {en: x}}")
+    for names in (["no_space_kana"], ["nfc", "nfc"]):
+        told = error("words.txt", *(part for name in names for part in ("--option", name)))
+        with pytest.raises(RecipeError) as refused:
+            load_recipe("recipe.yaml", [f"match.options=[{', '.join(names)}]"])
+        assert str(refused.value).endswith(told.removeprefix("error: ").strip())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "begins"),
+    [
+        (["s3://none/y.txt"], "cannot read the vocabulary s3://none/y.txt: an object store gave no answer: "),
+        (["words.txt", "--texts", "s3://none/y.txt"], "cannot read the texts s3://none/y.txt: an object store gave no"),
+        (["words.txt", "--texts", "s3://none/run"], "an object store gave no answer: "),
+    ],
+)
+def test_a_store_without_credentials(
+    folder: Path, error: Lint, monkeypatch: pytest.MonkeyPatch, arguments: list[str], begins: str
+) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    told = error(*arguments)
+    assert told.startswith(f"error: {begins}")
+    assert told.endswith("; check credentials and endpoint\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("arguments", [["words.txt"], ["words.txt", "--json", "-"]])
+def test_a_full_disk_behind_the_output_is_one_line(folder: Path, arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "curation", "vocab", "lint", *arguments]
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60,
+            env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])},
+        )  # fmt: skip
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stderr == (
+        "error: cannot write the output (No space left on device): free space, or send it elsewhere\n"
+    )
 
 
 def test_a_run_without_that_language(run_folder: Folder, error: Lint) -> None:

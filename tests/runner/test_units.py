@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,10 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toys import NUMBERS
 
+from curation import schemas
 from curation.errors import ConservationError
 from curation.runner import units
 from curation.runner.units import Unit, UnitReport, UnitWriter
 from curation.runner.work import split_by_unit
+from curation.schemas import KEPT_PAIRS, NEARLY_ALL_DIFFER, Dataset
 from curation.storage import Store
 
 UNIT = Unit("u", {}, "identity")
@@ -74,6 +78,37 @@ def test_large_files_are_rolled_over(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert [
         n for path in report.paths("numbers") for n in pq.read_table(tmp_path / path).column("n").to_pylist()
     ] == list(range(25))
+
+
+ALL = [value for value in vars(schemas).values() if isinstance(value, Dataset)]
+
+
+@pytest.mark.parametrize("dataset", ALL, ids=lambda dataset: dataset.name)
+def test_columns_are_named_as_parquet_names_them(dataset: Dataset) -> None:
+    sink = io.BytesIO()
+    pq.write_table(dataset.schema.empty_table(), sink)
+    stored = pq.ParquetFile(sink).schema
+    named = [leaf for field in dataset.schema for leaf in units._leaves(field)]
+    assert named == [stored.column(number).path for number in range(len(stored))]
+
+
+def _some(kind: pa.DataType) -> Any:
+    if pa.types.is_struct(kind):
+        return {field.name: _some(field.type) for field in kind.fields}
+    if pa.types.is_list(kind):
+        return [_some(kind.value_type)]
+    return "x" if pa.types.is_string(kind) else 1
+
+
+def test_columns_that_repeat_have_dictionaries_and_the_others_none(tmp_path: Path) -> None:
+    columns = [pa.array([_some(kind)] * 3, kind) for kind in KEPT_PAIRS.schema.types]
+    writer = UnitWriter(Store.at(tmp_path), "balance", "v", UNIT)
+    writer.write(KEPT_PAIRS, pa.RecordBatch.from_arrays(columns, schema=KEPT_PAIRS.schema))
+    (path,) = writer.commit().paths("kept_pairs")
+    group = pq.ParquetFile(tmp_path / path).metadata.row_group(0)
+    stored = [group.column(number) for number in range(group.num_columns)]
+    without = {column.path_in_schema for column in stored if not column.has_dictionary_page}
+    assert without == NEARLY_ALL_DIFFER & set(KEPT_PAIRS.columns) == {"pair_id", "media_id", "media_url", "text"}
 
 
 def test_a_report_survives_json(tmp_path: Path) -> None:
