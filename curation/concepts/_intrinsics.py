@@ -13,13 +13,15 @@ from numba.core import cgutils
 from numba.core import types as numba_types
 from numba.extending import intrinsic as numba_intrinsic
 
+from curation.concepts.prepare import BLANKS, SPACED_MARKS
+
 I1, I8, I16, I32, I64, I128 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64, 128))
 intrinsic: Callable[..., Any] = numba_intrinsic
 types: Any = numba_types
 pack_array: Any = cgutils.pack_array
 
-_BLANKS = b" \t\n\r"
-_MARKS = b",.;:?!`"
+_BLANKS = f" {BLANKS}".encode()
+_MARKS = SPACED_MARKS.encode()
 
 
 def _loaded(context: Any, builder: Any, signature: Any, args: Any, kind: ir.Type) -> Any:

@@ -22,10 +22,11 @@ from __future__ import annotations
 import numpy as np
 
 from curation.concepts._intrinsics import equal_words, folded_product, load8, separators, trailing_zeros
-from curation.concepts._sorting import by_digits
+from curation.concepts._sorting import by_digits, sort_rows
 from curation.concepts._symbols import character_bytes, symbol_end
 from curation.concepts._trie_arrays import EMPTY, Batch, Bytes, Ids, Ints, Symbols, Texts, Trie, Words
 from curation.concepts._white_space import strip
+from curation.concepts.prepare import BLANKS, SPACED_MARKS
 from curation.kernels import kernel
 
 _BOUNDARY = np.uint64(0xFFFF_FFFF_FFFF_FFFE)
@@ -34,12 +35,12 @@ _HASH_BITS = np.uint64((1 << 56) - 1)
 _SPREAD = np.uint64(0x9E37_79B9_7F4A_7C15)  # 2**64 / golden ratio, odd
 _SEED = np.uint64(0xD1B5_4A32_D192_ED03)  # odd, without pattern
 _KEYS = np.uint64(0x55)  # of the eight words of a line, those that are keys
-_MANY = 1 << 20  # hits of one text that are freed of repetitions before the text ends
+_MANY = 1 << 20  # hits that are freed of repetitions before the next are looked for
 _BATCH = 1024  # symbols at a time: their keys and slots stay in the first-level cache
 
 _ZERO, _ONE, _SIX, _EIGHT, _32, _56, _63 = (np.uint64(value) for value in (0, 1, 6, 8, 32, 56, 63))
 _LOW_HALF = np.uint64(0xFFFF_FFFF)
-_IS_BLANK, _IS_MARK = (np.isin(np.arange(128), list(signs)) for signs in (b"\t\n\r", b",.;:?!`"))
+_IS_BLANK, _IS_MARK = (np.isin(np.arange(128), list(signs.encode())) for signs in (BLANKS, SPACED_MARKS))
 
 
 @kernel
@@ -347,11 +348,22 @@ def _walk(batch: Batch, done: int, trie: Trie, hits: Ids, counts: Ints, progress
 
 
 @kernel
+def _settle(hits: Ids, counts: Ints, settled: Ints, progress: Ints) -> None:
+    """Sorts the hits beyond those settled (hits, rows), row by row and each once, with those of the row in progress."""
+    n, first, row = progress[0], progress[1], progress[2]
+    end = settled[0] + sort_rows(hits[settled[0] : first], counts[settled[1] : row])
+    settled[0], settled[1] = end, row
+    progress[0], progress[1] = end, end
+    if n > first:
+        progress[0] = by_digits(hits, first, n, end)
+
+
+@kernel
 def scan(texts: Texts, characters: bool, trie: Trie, counts: Ints) -> Ids:
-    """Entries found, text by text, unordered and repeated as they occur; their numbers go to `counts`."""
+    """Entries found, text by text, ascending, each once; their numbers go to `counts`."""
     longs, state = np.empty((_BATCH, 3), np.int64), np.array([0, -1, 0, 0])
     batch = Batch(np.empty(_BATCH, np.uint64), np.empty(_BATCH + trie.depth, np.int32), longs, state)
-    progress = np.zeros(3, np.int64)
+    progress, settled = np.zeros(3, np.int64), np.zeros(2, np.int64)
     hits = np.empty(1 << 18, np.int32)
     ascii_slots = _ascii_slots(trie.lines)
     kept = 0
@@ -370,10 +382,11 @@ def scan(texts: Texts, characters: bool, trie: Trie, counts: Ints) -> Ids:
             more[: progress[0]] = hits[: progress[0]]
             hits = more
         _walk(batch, done, trie, hits, counts, progress)
-        if progress[0] - progress[1] > limit:  # one text, however long and repetitive, does not fill the memory
-            progress[0] = by_digits(hits, progress[1], progress[0], progress[1])
-            limit = max(_MANY, 2 * (progress[0] - progress[1]))
+        if progress[0] - settled[0] > limit:  # texts, however long and repetitive, do not fill the memory
+            _settle(hits, counts, settled, progress)
+            limit = max(_MANY, 2 * (progress[0] - settled[0]))
         kept = size - done
         for i in range(kept):
             batch.slots[i] = batch.slots[done + i]
-    return hits[: progress[0]]
+    _settle(hits, counts, settled, progress)
+    return hits[: settled[0]]

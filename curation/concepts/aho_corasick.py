@@ -8,7 +8,8 @@ and lets one call scan a whole block of texts.
 
 from __future__ import annotations
 
-from itertools import chain
+from collections.abc import Iterator
+from itertools import chain, islice
 
 import ahocorasick
 import numpy as np
@@ -21,6 +22,7 @@ from curation.concepts.prepare import BLANKS, SPACED_MARKS, WHITE_SPACE
 _BLANKS_TO_SPACES = bytes.maketrans(BLANKS.encode(), b" " * len(BLANKS))
 _SPACED = [(mark.encode(), f" {mark} ".encode()) for mark in SPACED_MARKS]
 _BETWEEN_TEXTS = "\n"  # a blank: no prepared text holds it, so no pattern may, and no match crosses it
+_MANY = 1 << 18  # hits that are freed of repetitions before the next are looked for
 
 _Ints = npt.NDArray[np.int64]
 
@@ -48,11 +50,28 @@ class AhoCorasick:
         prepared = _prepared(pc.utf8_trim(texts, characters=WHITE_SPACE) if self._strip else texts)
         # (end, id) pairs flattened in C; nothing is interpreted per match.
         hits = chain.from_iterable(self._automaton.iter(prepared.decode("latin-1")))
-        ends, ids = np.fromiter(hits, np.int64).reshape(-1, 2).T
         borders = np.flatnonzero(np.frombuffer(prepared, np.uint8) == ord(_BETWEEN_TEXTS))
-        keys = np.sort(np.searchsorted(borders, ends) * self._end + ids)  # not np.unique: it hashes, far slower here
-        rows, ids = np.divmod(keys[np.diff(keys, prepend=-1) > 0], self._end)
+        rows, ids = np.divmod(_distinct_keys(hits, borders, self._end), self._end)
         return np.bincount(rows, minlength=len(texts)), ids.astype(np.int32)
+
+
+def _distinct_keys(hits: Iterator[int], borders: _Ints, end: int) -> _Ints:
+    """row * end + id of all hits, ascending, each once. Where entries nest, hits are many times more than these."""
+    found, size, limit = [np.zeros(0, np.int64)], 0, _MANY
+    while len(piece := np.fromiter(islice(hits, 2 * _MANY), np.int64)):
+        ends, ids = piece.reshape(-1, 2).T
+        found.append(_distinct(np.searchsorted(borders, ends) * end + ids))
+        size += len(found[-1])
+        if size > limit:
+            found = [_distinct(np.concatenate(found))]
+            size = len(found[0])
+            limit = max(_MANY, 2 * size)
+    return found[-1] if len(found) == 2 else _distinct(np.concatenate(found))
+
+
+def _distinct(keys: _Ints) -> _Ints:
+    keys = np.sort(keys)  # not np.unique: it hashes, far slower here
+    return keys[np.diff(keys, prepend=-1) > 0]
 
 
 def _prepared(texts: pa.StringArray) -> bytes:

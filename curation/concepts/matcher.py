@@ -7,7 +7,6 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from curation.concepts.aho_corasick import AhoCorasick
 from curation.concepts.compiled import Compiled, Groups, compile_vocabulary
@@ -54,7 +53,9 @@ class Matcher:
     def match(self, texts: pa.Array | pa.ChunkedArray) -> pa.ListArray:
         """Entry ids of every text as list<int32>: ascending, each once; null for a null text.
 
-        texts: string, large_string, string_view, or a dictionary of these; other types raise TypeError.
+        texts: string, large_string, string_view, or a dictionary of these, of any size; anything else raises TypeError,
+        a single text of 2 GiB ValueError. Bytes that are not UTF-8 count as U+FFFD, as `bytes.decode(errors="replace")`
+        has it.
         """
         chunks = texts.chunks if isinstance(texts, pa.ChunkedArray) else [texts]
         counts: list[Counts] = []
@@ -77,7 +78,7 @@ class Matcher:
     def _match_block(self, texts: pa.StringArray) -> tuple[Counts, Ids]:
         from curation.concepts._sorting import united
 
-        texts = normalized_array(texts, self.options)
+        texts = normalized_array(_decodable(texts), self.options)
         counts, ids = np.zeros(len(texts), np.int64), np.zeros(0, np.int32)
         for kernel in self._kernels:
             more_counts, more_ids = kernel.match(texts)
@@ -112,6 +113,8 @@ def _with_equals(groups: Groups, counts: Counts, first_ids: Ids) -> tuple[Counts
 
 def _as_strings(texts: pa.Array) -> pa.Array:
     """The same texts as a string or large_string array."""
+    if not isinstance(texts, pa.Array):
+        raise TypeError(f"texts are a {type(texts).__name__}, not an array of strings: cast them to pa.string() first")
     if pa.types.is_dictionary(texts.type):
         texts = texts.dictionary_decode()
     if pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type):
@@ -124,16 +127,36 @@ def _as_strings(texts: pa.Array) -> pa.Array:
 
 
 def _blocks(texts: pa.Array) -> list[pa.StringArray]:
-    """Runs of texts of about BLOCK_BYTES each; a longer text is a block of its own."""
-    ends = np.cumsum(pc.binary_length(texts).to_numpy(zero_copy_only=False), dtype=np.int64)
+    """Runs of texts of about BLOCK_BYTES each; a longer text is a block of its own. texts: without nulls."""
+    _, offset_buffer, data = texts.buffers()
+    width = np.int64 if pa.types.is_large_string(texts.type) else np.int32
+    offsets = np.frombuffer(offset_buffer or b"", width)[texts.offset : texts.offset + len(texts) + 1]
     blocks = []
     start = 0
     while start < len(texts):
-        taken = int(ends[start - 1]) if start else 0
-        stop = max(start + 1, int(np.searchsorted(ends, taken + BLOCK_BYTES, side="right")))
-        blocks.append(texts.slice(start, stop - start).cast(pa.string()))
+        first = int(offsets[start])
+        limit = width(min(first + BLOCK_BYTES, int(offsets[-1])))  # of the offsets' type, or numpy copies them all
+        stop = max(start + 1, int(np.searchsorted(offsets, limit, side="right")) - 1)
+        if offsets[stop] - first > np.iinfo(np.int32).max:
+            raise ValueError(f"a text has {offsets[stop] - first} bytes: split texts of 2 GiB and more")
+        ends = (offsets[start : stop + 1] - first).astype(np.int32)
+        content = None if data is None else data.slice(first)  # what follows is padding
+        blocks.append(pa.StringArray.from_buffers(stop - start, pa.py_buffer(ends), content))
         start = stop
     return blocks
+
+
+def _decodable(texts: pa.StringArray) -> pa.StringArray:
+    """The texts, with U+FFFD for what is not UTF-8: Arrow checks nothing, and each kernel makes other things of it."""
+    _, offset_buffer, data = texts.buffers()
+    end = np.frombuffer(offset_buffer, np.int32)[texts.offset + len(texts)]
+    if np.frombuffer(data or b"", np.uint8)[:end].max(initial=0) < 128:
+        return texts
+    try:
+        texts.validate(full=True)
+    except pa.ArrowInvalid:
+        return pa.array([text.decode(errors="replace") for text in texts.cast(pa.binary()).to_pylist()], pa.string())
+    return texts
 
 
 def _list_array(counts: list[Counts], ids: list[Ids], missing: list[npt.NDArray[np.bool_]]) -> pa.ListArray:

@@ -24,15 +24,13 @@ class TokenTrie:
 
     def match(self, texts: pa.StringArray) -> tuple[Ints, Ids]:
         """See `curation.concepts.matcher.Kernel`."""
-        from curation.concepts._sorting import sort_rows
         from curation.concepts._token_kernels import scan
 
         counts = np.zeros(len(texts), np.int64)
         if len(texts) == 0:
             return counts, np.zeros(0, np.int32)
         data, offsets = _padded(texts)
-        hits = scan(Texts(data, offsets, self._strip), self._characters, self._trie, counts)
-        return counts, hits[: sort_rows(hits, counts)]
+        return counts, scan(Texts(data, offsets, self._strip), self._characters, self._trie, counts)
 
 
 def _padded(texts: pa.StringArray) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:

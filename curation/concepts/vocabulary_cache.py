@@ -1,25 +1,28 @@
 """Compiled vocabularies in files of this machine, mapped into memory, so that all workers share one copy.
 
-A file is named by everything it depends on: vocabulary and options, this release's format, the machine's byte order.
-It holds a magic word, the length of a JSON header and its XXH3 checksum; the header (format, fingerprint, total size,
-and each array's type, length, offset and checksum); and the arrays, each at a multiple of 64 bytes.
+A file is named by everything it depends on: vocabulary and options, the modules that make and read it (a digest of
+their source), Python's Unicode tables, the machine's byte order. It holds a magic word, the length of a JSON header and
+its XXH3 checksum; the header (format, fingerprint, total size, and each array's type, length, offset and checksum); and
+the arrays, each at a multiple of 64 bytes.
 
 The folder is $CURATION_CACHE, else `curation/vocabularies` in the user's cache folder, else a private folder under the
 temporary directory. Loops trust the arrays, so only files that belong to this user, and that nobody else may write, are
 used; whatever is missing, foreign, cut off, damaged or of another format is built anew. A folder that cannot be written
-or a full disk costs time, nothing else.
+or a full disk costs time, nothing else; of $CURATION_CACHE a warning tells. Nothing is ever removed.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
-import stat
 import struct
 import sys
 import tempfile
+import unicodedata
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +31,10 @@ import xxhash
 
 from curation.concepts._trie_arrays import Trie
 from curation.concepts.compiled import Compiled, Groups
+from curation.machine_cache import is_private, source_digest, user_folders
 
-FORMAT = 1
-"""To be raised with any change of what `compile_vocabulary` makes or of what its loops expect."""
+_SOURCES = ("concepts/compiled", "concepts/forms", "concepts/options", "concepts/vocabulary_cache")
+"""Beside all kernels: the modules that decide what `compile_vocabulary` makes and how it is kept."""
 
 _MAGIC = b"CURATVOC"
 _HEAD = struct.Struct("<8sQQ")  # magic, bytes of the header, their checksum
@@ -45,6 +49,8 @@ _NAMES = {
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 
+_warned: set[Path] = set()
+
 
 class _UnusableError(Exception):
     """The file is not one that this release wrote for this vocabulary, whole."""
@@ -52,31 +58,54 @@ class _UnusableError(Exception):
 
 def cached(fingerprint: str, build: Callable[[], Compiled]) -> Compiled:
     """The compiled vocabulary of this fingerprint from its file, or built and, where possible, kept in one."""
-    paths = [folder / f"{fingerprint}-{FORMAT}-{sys.byteorder}.vocabulary" for folder in _folders()]
+    try:
+        name = f"{fingerprint}-{_format()}-{sys.byteorder}.vocabulary"
+    except OSError:  # imported from an archive
+        return build()
+    paths = [folder / name for folder in _folders()]
     for path in paths:
         with suppress(OSError, _UnusableError):
             return _read(path, fingerprint)
     compiled = build()
     for path in paths:
-        with suppress(OSError, _UnusableError):
+        try:
             _write(path, fingerprint, compiled)
             return _read(path, fingerprint)
+        except (OSError, _UnusableError) as error:
+            if os.environ.get("CURATION_CACHE"):
+                _warn(path.parent, str(error))
     return compiled
+
+
+@cache
+def _format() -> str:
+    """Changes with all code that makes or reads a file's arrays. Raises OSError where no source is found."""
+    from curation.kernels import SOURCES
+
+    return f"{source_digest(*SOURCES, *_SOURCES)}-{unicodedata.unidata_version}"
 
 
 def _folders() -> list[Path]:
     chosen = os.environ.get("CURATION_CACHE")
-    if chosen:
-        return [Path(chosen).resolve()]
-    folders = [Path(tempfile.gettempdir()) / f"curation-vocabularies-{os.getuid()}"]
-    with suppress(RuntimeError):  # no home
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        folders.insert(0, Path(base).resolve() / "curation" / "vocabularies")
-    return folders
+    if not chosen:
+        return user_folders("vocabularies")
+    try:
+        return [Path(chosen).expanduser().resolve()]
+    except (OSError, RuntimeError) as error:  # "~" without a home, links in a circle
+        _warn(Path(chosen), str(error))
+        return []
+
+
+def _warn(folder: Path, reason: str) -> None:
+    if folder not in _warned:
+        _warned.add(folder)
+        logging.getLogger(__name__).warning(
+            "CURATION_CACHE: %s keeps no compiled vocabularies (%s): every process builds its own", folder, reason
+        )
 
 
 def _check_private(facts: os.stat_result) -> None:
-    if stat.S_ISLNK(facts.st_mode) or facts.st_uid != os.getuid() or facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    if not is_private(facts):
         raise _UnusableError("others own it, or may write it")
 
 
@@ -93,7 +122,7 @@ def _read(path: Path, fingerprint: str) -> Compiled:
     if magic != _MAGIC or len(described) != size or xxhash.xxh3_64_intdigest(described) != checksum:
         raise _UnusableError("damaged header")
     header = json.loads(described)
-    if (header["format"], header["fingerprint"], header["bytes"]) != (FORMAT, fingerprint, len(content)):
+    if (header["format"], header["fingerprint"], header["bytes"]) != (_format(), fingerprint, len(content)):
         raise _UnusableError("another format or vocabulary, or cut off")
     arrays: Arrays = {}
     for name, kind, begin, end, checksum in header["arrays"]:
@@ -144,7 +173,7 @@ def _described(fingerprint: str, arrays: Arrays) -> tuple[bytes, list[tuple[int,
         end = at + values.nbytes
         at = -(-end // _ALIGNMENT) * _ALIGNMENT
     size = max([first] + [begin + values.nbytes for begin, values in placed])
-    header = json.dumps({"format": FORMAT, "fingerprint": fingerprint, "bytes": size, "arrays": facts}).encode()
+    header = json.dumps({"format": _format(), "fingerprint": fingerprint, "bytes": size, "arrays": facts}).encode()
     return header, placed
 
 

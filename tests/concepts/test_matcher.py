@@ -6,12 +6,13 @@ import os
 import random
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation.concepts import Matcher, Vocabulary, matcher, pad, prepare
+from curation.concepts import Matcher, MatchOptions, Vocabulary, matcher, pad, prepare
 
 # Few characters, all of them harmful: collisions are frequent, and each kind of padding, spacing and width occurs.
 HARMFUL = [
@@ -118,6 +119,76 @@ def test_a_vocabulary_that_can_match_nothing():
 def test_texts_that_are_no_strings_are_refused(texts):
     with pytest.raises(TypeError, match=r"not strings: cast them to pa.string\(\) first"):
         Matcher(Vocabulary.from_entries(VOCABULARY)).match(texts)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    ["cat", ["cat"], None, b"cat", pa.scalar("cat"), pa.table({"text": ["cat"]}), pa.field("text", pa.string())],
+)
+def test_what_is_no_array_is_refused(texts):
+    with pytest.raises(TypeError, match=r"not an array of strings: cast them to pa.string\(\) first"):
+        Matcher(Vocabulary.from_entries(VOCABULARY)).match(texts)
+
+
+def from_bytes(texts):
+    """Arrow does not check that they are UTF-8."""
+    return pa.Array.from_buffers(pa.string(), len(texts), pa.array(texts, pa.binary()).buffers())
+
+
+# Cut characters, whole ones, and bytes that are in none; a text's end may complete another's beginning.
+BROKEN = [
+    b"\xff",
+    b"\xc2",
+    b"\xa0",
+    b"\xe3\x80",
+    b"\x80",
+    b"\xf0\x9f",
+    b"\xed\xa0\x80",
+    b"\xc0\xa0",
+    b"\xe7",
+    b"\x8c\xab",
+]
+broken_texts = st.lists(st.sampled_from([*BROKEN, *(piece.encode() for piece in HARMFUL)]), max_size=8).map(b"".join)
+BROKEN_ENTRIES = ["\ufffd", "a", "猫", "a\ufffd", "", "\ufffd\ufffd", " ", "é", "\ufffd" * 300, "#" * 300, "#\ufffd猫"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(broken_texts, max_size=8), st.sampled_from(["v1", "v2"]), st.booleans(), st.booleans())
+def test_bytes_that_are_no_utf8_count_as_replacement_characters(texts, definition, nfc, large):
+    array = from_bytes(texts).cast(pa.large_string()) if large else from_bytes(texts)
+    options = MatchOptions(nfc=nfc)
+    found = Matcher(Vocabulary.from_entries(BROKEN_ENTRIES, definition=definition), options).match(array)
+    forms = [pad(entry, definition, options) for entry in BROKEN_ENTRIES]
+    replaced = [prepare(text.decode(errors="replace"), definition, options) for text in texts]
+    assert found.to_pylist() == [[i for i, form in enumerate(forms) if form in text] for text in replaced]
+
+
+def test_texts_beyond_two_gib_in_their_buffer(tmp_path):
+    """In a file of nearly nothing but a hole, so that it takes neither memory nor disk."""
+    texts = [b"a cat", b"", b"dogs", b"a dog, \xe7\x8c\xab", b"#" * 300]
+    first = 2**31 + 12_345
+    with (tmp_path / "texts").open("wb") as file:
+        file.seek(first)
+        file.write(b"".join(texts))
+    data = pa.memory_map(str(tmp_path / "texts")).read_buffer()
+    ends = np.cumsum([first, *map(len, texts)])
+    array = pa.LargeStringArray.from_buffers(len(texts), pa.py_buffer(ends), data)
+    words = Matcher(Vocabulary.from_entries(["cat", "dog", "猫", "#" * 300], definition="v2"))
+    assert words.match(array).to_pylist() == [[0], [], [], [1, 2], [3]]
+    assert words.match(array[2:]).to_pylist() == [[], [1, 2], [3]]
+    huge = pa.LargeStringArray.from_buffers(1, pa.py_buffer(np.array([0, 2**31])), data)
+    with pytest.raises(ValueError, match="a text has 2147483648 bytes: split texts of 2 GiB and more"):
+        words.match(huge)
+
+
+def test_blocks_near_the_end_of_what_32_bits_count(tmp_path):
+    with (tmp_path / "texts").open("wb") as file:
+        file.truncate(2**31 - 1)
+        file.seek(2**31 - 1 - 8)
+        file.write(b"cat a ca")
+    ends = pa.py_buffer(np.array([2**31 - 9, 2**31 - 6, 2**31 - 1], np.int32))
+    texts = pa.StringArray.from_buffers(2, ends, pa.memory_map(str(tmp_path / "texts")).read_buffer())
+    assert Matcher(Vocabulary.from_entries(["cat", "ca"])).match(texts).to_pylist() == [[0], [1]]
 
 
 def test_a_text_longer_than_a_block():

@@ -169,6 +169,18 @@ def test_a_megabyte_with_a_hundred_thousand_matches():
     assert found[1] == sorted({*numbers[:100_000].tolist(), 5, 6, 7, *range(120_000, 120_060)})
 
 
+@pytest.mark.parametrize("definition", ["v1", "v2"])
+def test_more_hits_in_a_block_than_are_kept_with_their_repetitions(definition):
+    """About two million in 300 texts of very unequal length; each text has its own answer."""
+    chance = random.Random(definition)
+    sequences = ["".join(letters) for n in range(1, 9) for letters in itertools.product("猫犬", repeat=n)]
+    for entries, between in ((sequences, ""), ([" ".join(letters) for letters in sequences], " ")):
+        sizes = [chance.choice([0, 3, 8, 100, 5_000]) for _ in range(300)]
+        texts = [between.join(chance.choices("猫犬", [1, chance.choice([1, 99])], k=size)) for size in sizes]
+        found = Matcher(Vocabulary.from_entries(entries, definition=definition)).match(pa.array(texts)).to_pylist()
+        assert found == by_definition(entries, texts, definition)
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.lists(st.integers(0, 2**31 - 2) | st.integers(0, 5), max_size=150), max_size=6))
 def test_hits_are_sorted_and_unique_row_by_row(rows):

@@ -108,13 +108,31 @@ def test_a_file_cut_off_is_built_anew(folder, builds, kept):
 def test_another_format_is_another_file(folder, builds, monkeypatch):
     words()
     first = only_file(folder)
-    monkeypatch.setattr(vocabulary_cache, "FORMAT", vocabulary_cache.FORMAT + 1)
+    monkeypatch.setattr(vocabulary_cache, "_format", lambda: "0123456789abcdef")
     words()
     assert len(builds) == 2
     second = next(file for file in folder.iterdir() if file != first)
     second.write_bytes(first.read_bytes())  # an old file under a new name
     words()
     assert len(builds) == 3
+
+
+def test_the_format_follows_the_sources_and_the_unicode_tables(monkeypatch):
+    formats = {vocabulary_cache._format()}
+    vocabulary_cache._format.cache_clear()
+    monkeypatch.setattr(vocabulary_cache, "source_digest", lambda *modules: str(len(modules)))
+    formats.add(vocabulary_cache._format())
+    vocabulary_cache._format.cache_clear()
+    monkeypatch.setattr(vocabulary_cache.unicodedata, "unidata_version", "99.0")
+    formats.add(vocabulary_cache._format())
+    vocabulary_cache._format.cache_clear()
+    assert len(formats) == 3
+
+
+def test_imported_from_an_archive(folder, builds, monkeypatch):
+    monkeypatch.setattr(vocabulary_cache, "_format", failing)
+    assert words().match(TEXTS).to_pylist() == EXPECTED
+    assert not folder.exists()
 
 
 def test_a_file_of_another_vocabulary_under_this_name(folder, builds):
@@ -191,6 +209,50 @@ def test_the_users_cache_folder_and_then_a_private_temporary_one(tmp_path, monke
     private = tmp_path / f"curation-vocabularies-{os.getuid()}"
     assert len(list(private.iterdir())) == 1
     assert private.stat().st_mode & 0o777 == 0o700
+
+
+def test_no_temporary_directory(tmp_path, monkeypatch, builds):
+    monkeypatch.delenv("CURATION_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null/cache")
+    monkeypatch.setattr(tempfile, "gettempdir", failing)
+    for _ in range(2):
+        assert words().match(TEXTS).to_pylist() == EXPECTED
+    assert len(builds) == 2
+
+
+def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch, builds):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("CURATION_CACHE", "~/cache")
+    words()
+    assert only_file(tmp_path / "cache").name.endswith(".vocabulary")
+
+
+@pytest.mark.parametrize("mode", [0o775, 0o777])
+def test_a_chosen_folder_that_is_refused_is_told_once(folder, builds, caplog, mode):
+    folder.mkdir()
+    folder.chmod(mode)
+    for _ in range(2):
+        assert words().match(TEXTS).to_pylist() == EXPECTED
+    assert list(folder.iterdir()) == []
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert f"CURATION_CACHE: {folder} keeps no compiled vocabularies (others own it, or may write it)" in record.message
+
+
+def test_a_chosen_folder_without_a_name_is_told(tmp_path, monkeypatch, builds, caplog):
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    monkeypatch.setenv("CURATION_CACHE", str(tmp_path / "circle" / "cache"))
+    assert words().match(TEXTS).to_pylist() == EXPECTED
+    assert "CURATION_CACHE" in caplog.text
+
+
+def test_nothing_is_told_where_nothing_was_chosen_or_all_is_well(folder, monkeypatch, builds, caplog):
+    words()
+    monkeypatch.delenv("CURATION_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null/cache")
+    monkeypatch.setattr(tempfile, "gettempdir", failing)
+    words()
+    assert caplog.records == []
 
 
 def in_a_process(barrier, results, links):
