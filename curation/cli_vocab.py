@@ -30,7 +30,7 @@ Overrides = Annotated[
 ]
 
 _err = Console(stderr=True, soft_wrap=True)
-_out = Console(soft_wrap=True, highlight=False)
+_out = Console(soft_wrap=True, highlight=False, emoji=False)
 
 
 @vocab.command()
@@ -40,7 +40,7 @@ def build(  # noqa: PLR0913, PLR0917 - the options of a command
     langs: Languages = None,
     inputs: Inputs = None,
     extend: Annotated[
-        str | None, typer.Option(metavar="OLD", help="a vocabulary whose entries keep their ids; new ones follow")
+        str | None, typer.Option(metavar="OLD", help="a vocabulary whose entries keep their ids, may hold {lang}")
     ] = None,
     update_lock: Annotated[
         bool, typer.Option("--update-lock", help="do not check against LANG.lock.json beside the recipe; replace it")
@@ -55,7 +55,8 @@ def build(  # noqa: PLR0913, PLR0917 - the options of a command
         settings = [*(overrides or []), *chosen]
         loaded = load_vocabulary_recipe(recipe, settings, inputs=inputs)
         if extend is not None:
-            loaded = loaded.model_copy(update={"extend": extend if "://" in extend else str(Path(extend).resolve())})
+            old = extend.replace("{lang}", loaded.lang)
+            loaded = loaded.model_copy(update={"extend": old if "://" in old else str(Path(old).resolve())})
         lock = recipe.parent / f"{loaded.lang}.lock.json"
         built = build_vocabulary(loaded, out, reporter=Terminal(_err), lock=lock, update_lock=update_lock)
         _print(source_lines(built.lock))

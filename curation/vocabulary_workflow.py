@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import curation
+from curation.errors import InputError
 from curation.pipeline import VOCABULARY_STAGES
 from curation.recipe.vocabulary import VocabularyRecipe, source_name
 from curation.runner.catalog import Catalog
@@ -27,6 +28,7 @@ from curation.vocabulary.lock import (
     FORMAT,
     check_inputs,
     check_output,
+    check_recipe,
     content_sha256,
     input_rows,
     parameters,
@@ -54,7 +56,11 @@ def build(
     """
     started = time.monotonic()
     known = read_lock(lock) if lock is not None and not update_lock else None
+    if known is not None:
+        check_recipe(known, recipe, str(lock))
     folder, store = Store.at(out), Store.at(f"{out}/_build/{recipe.lang}")
+    if recipe.extend == folder.url(f"{recipe.lang}.parquet"):
+        raise InputError(f"{recipe.extend} would be replaced by its own extension: extend a copy, or change --out")
     with storage_errors(store):
         catalog = _run(recipe, store, reporter, known, str(lock))
         built = _described(recipe, catalog)
@@ -88,7 +94,7 @@ def _run(
         for stage in VOCABULARY_STAGES:
             reporter.say(outcome_line(stage, run.execute(stage), width=14))
             if known is not None and stage.name == SOURCE_FILES.name:
-                check_inputs(known, recipe, _inputs(run.catalog), where)
+                check_inputs(known, _inputs(run.catalog), where)
     return run.catalog
 
 
@@ -101,6 +107,11 @@ def source_lines(lock: dict[str, Any]) -> list[str]:
         lines.append(f"{name:<14}{row['candidates']:>13,}{row['entries']:>11,}{row['new']:>11,}  {dropped}".rstrip())
     if counts["words"]:
         lines.append(f"words counted in Wikipedia: {counts['words']:,}")
+    if counts["rejected"]:
+        told = ", ".join(f"{reason} {rows:,}" for reason, rows in counts["rejected"].items())
+        lines.append(f"rejected while counting: {told} (see _build/{lock['lang']}/rejections)")
+    if counts["old_entries"]:
+        lines.append(f"entries of the vocabulary that was extended: {counts['old_entries']:,}")
     return lines
 
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curation.concepts import Vocabulary
-from curation.inspect.wording import number
+from curation.inspect.wording import number, quoted
 from curation.vocabulary.merging import read_vocabulary
 
 EXAMPLES = 10
@@ -68,9 +68,9 @@ def diff_lines(found: VocabularyDiff, a: str, b: str, *, shown: int = EXAMPLES) 
     for name, (lost, new) in found.by_source.items():
         lines.append(f"  {name:<14} -{number(lost)} +{number(new)}")
     for title, entries in (("only in A", found.removed), ("only in B", found.added)):
-        if entries:
+        if entries and shown:
             more = f" ... and {number(len(entries) - shown)} more" if len(entries) > shown else ""
-            lines.append(f"{title}: {', '.join(map(repr, entries[:shown]))}{more}")
+            lines.append(f"{title}: {', '.join(map(quoted, entries[:shown]))}{more}")
     if found.moved:
         lines.append(
             "ids of matches made with A do not fit B: match again, or build B with --extend A"
@@ -83,7 +83,7 @@ def _table(location: str) -> pa.Table:
     if location.endswith(".parquet"):
         try:
             names = pq.read_schema(location).names
-        except (OSError, ValueError):
+        except (OSError, ValueError, pa.ArrowException):
             names = []  # remote, or broken: what reads it next says so
         if "source" in names:
             return read_vocabulary(location)

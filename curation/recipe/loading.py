@@ -104,6 +104,7 @@ def load_vocabulary_recipe(
 
 def _filled(recipe: VocabularyRecipe, folder: Path) -> VocabularyRecipe:
     """The recipe with all placeholders filled in and all local paths absolute."""
+    from curation.vocabulary.files import dump_name
     from curation.vocabulary.languages import wikipedia_codes, wordnet_codes
 
     wikis = recipe.wikis if recipe.wikis is not None else list(wikipedia_codes(recipe.lang))
@@ -112,7 +113,7 @@ def _filled(recipe: VocabularyRecipe, folder: Path) -> VocabularyRecipe:
     def filled(paths: list[str]) -> list[str]:
         for name, values in codes.items():
             # A dump is called zh_yuewiki-..., and its Wikipedia zh-yue.
-            written = [value.replace("-", "_") if name == "wiki" else value for value in values]
+            written = [dump_name(value) if name == "wiki" else value for value in values]
             paths = [
                 path.replace(f"{{{name}}}", value)
                 for path in paths

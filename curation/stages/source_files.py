@@ -7,7 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from curation.recipe.vocabulary import Titles, VocabularyRecipe, WordList, WordNet
+from curation.errors import InputError
+from curation.recipe.vocabulary import Bigrams, Titles, Unigrams, VocabularyRecipe, WordList, WordNet
 from curation.runner.stage import Manifest, Planning, Task, UnitStage
 from curation.runner.units import Unit, UnitWriter, digest
 from curation.schemas import SOURCE_FILES
@@ -42,8 +43,9 @@ class SourceFiles(UnitStage):
 
 
 def locations(recipe: VocabularyRecipe) -> Iterator[str]:
-    """Every path, URL and glob that a recipe names."""
-    yield from recipe.wikipedia.paths if recipe.wikipedia else ()
+    """Every path, URL and glob that a recipe's sources read."""
+    if recipe.wikipedia and any(isinstance(source, Unigrams | Bigrams) for source in recipe.sources):
+        yield from recipe.wikipedia.paths
     for source in recipe.sources:
         if isinstance(source, WordNet | Titles):
             yield from source.paths
@@ -53,7 +55,14 @@ def locations(recipe: VocabularyRecipe) -> Iterator[str]:
         yield recipe.extend
 
 
-def checksums(files: Manifest, store: Store) -> dict[str, str]:
-    """Location -> SHA-256."""
+class Checksums(dict[str, str]):
+    """Location -> SHA-256. Raises InputError for a file that the stage did not see."""
+
+    def __missing__(self, location: str) -> str:
+        raise InputError(f"{location} came while the vocabulary was being built: run the same command again")
+
+
+def checksums(files: Manifest, store: Store) -> Checksums:
+    """Those of all files that the stage saw."""
     table = store.table(files.paths(SOURCE_FILES.name), SOURCE_FILES.schema)
-    return dict(zip(table["location"].to_pylist(), table["sha256"].to_pylist(), strict=True))
+    return Checksums(zip(table["location"].to_pylist(), table["sha256"].to_pylist(), strict=True))

@@ -39,7 +39,7 @@ class Terms(ShuffleStage):
     def plan(self, planning: Planning, context: dict[str, Any]) -> list[Unit]:
         if not planning.inputs["term_counts"].rows(TERM_COUNTS.name):
             return []
-        identity = self.identity(planning.settings, planning.inputs["term_counts"].content(TERM_COUNTS.name))
+        identity = self.identity(BUCKETS, planning.settings, planning.inputs["term_counts"].content(TERM_COUNTS.name))
         return [Unit(f"bucket-{number:05d}", {"number": number}, identity) for number in range(BUCKETS)]
 
     def items(self, planning: Planning) -> list[dict[str, Any]]:

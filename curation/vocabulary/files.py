@@ -38,8 +38,10 @@ def source_files(locations: Iterable[str]) -> list[SourceFile]:
 def _expanded(location: str) -> list[SourceFile]:
     try:
         fs, path = url_to_fs(location)
-        names = fs.glob(path) if any(mark in location for mark in "*?[") else [path]
-        files = [_described(fs, name) for name in names]
+        if any(mark in location for mark in "*?[") and not fs.exists(path):
+            files = [_described(fs, name) for name in fs.glob(path) if not fs.isdir(name)]
+        else:
+            files = [_described(fs, path)]
     except FileNotFoundError:
         files = []
     except (OSError, ValueError, ImportError) as error:
@@ -58,6 +60,11 @@ def _described(fs: object, name: str) -> SourceFile:
         raise InputError(f"{name} does not tell its size: fetch it first")
     state = next((str(info[key]) for key in ("ETag", "etag", "mtime", "LastModified") if key in info), "")
     return SourceFile(fs.unstrip_protocol(name).removeprefix("file://"), int(size), state)  # type: ignore[attr-defined]
+
+
+def dump_name(wiki: str) -> str:
+    """What the files and database of a Wikipedia are called, before `wiki`: en, zh_yue. One kept its old name."""
+    return "be_x_old" if wiki == "be-tarask" else wiki.replace("-", "_")
 
 
 def sha256(location: str) -> str:

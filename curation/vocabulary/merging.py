@@ -57,14 +57,14 @@ def read_vocabulary(location: str) -> pa.Table:
     try:
         with fsspec.open(location, "rb") as file:
             table = pq.read_table(io.BytesIO(file.read()))
-    except (OSError, ValueError) as error:  # Arrow's errors are among them
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise VocabularyError(f"cannot read the vocabulary {location}: {' '.join(str(error).split())}") from None
     missing = [name for name in VOCABULARY.columns if name not in table.column_names]
     if missing:
         raise VocabularyError(f"{location} has no column {missing[0]}: give a vocabulary that `vocab build` wrote")
     try:
         ordered = table.select(VOCABULARY.columns).cast(VOCABULARY.schema).sort_by("entry_id")
-    except (pa.ArrowInvalid, ValueError) as error:
+    except (ValueError, KeyError, pa.ArrowException) as error:
         raise VocabularyError(f"{location} is no vocabulary ({error}): give one that `vocab build` wrote") from None
     if not np.array_equal(ordered["entry_id"].to_numpy(), np.arange(len(ordered))):
         raise VocabularyError(f"{location}: entry_id is not 0 to {len(ordered) - 1}, each once: number it anew")

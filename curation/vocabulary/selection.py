@@ -12,6 +12,7 @@ logarithm differ between machines, and entry ids must not.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 import pyarrow as pa
 
@@ -48,7 +49,7 @@ def select_bigrams(query: Query, bigrams: Bigrams, unigrams: int | None) -> Name
         SELECT pairs.term, round(log2(pairs.count * n) - log2(x.count::DOUBLE * y.count), 9) AS score
         FROM pairs JOIN words x ON x.term = a JOIN words y ON y.term = b CROSS JOIN size"""
     share = bigrams.share_of_unigrams
-    most = None if share is None or unigrams is None else int(share * unigrams)
+    most = None if share is None or unigrams is None else _part(share, unigrams)
     return _best(query, scored, bigrams, most)
 
 
@@ -62,10 +63,15 @@ def _best(query: Query, scored: str, limits: Limits, most: int | None) -> Named:
     candidates = int(query.value(f"SELECT count(*) FROM ({scored})"))
     caps = [limit for limit in (limits.max_entries, most) if limit is not None]
     if limits.top_share is not None:
-        caps.append(max(1, int(limits.top_share * candidates)))
+        caps.append(max(1, _part(limits.top_share, candidates)))
     conditions = f"length(term) <= {MAX_CHARACTERS}"
     if limits.min_score is not None:
         conditions += f" AND score >= {limits.min_score!r}"
     limit = f"LIMIT {min(caps)}" if caps else ""
     table = query.table(f"SELECT term, score FROM ({scored}) WHERE {conditions} ORDER BY score DESC, term {limit}")
     return Named(table["term"].combine_chunks(), table["score"].combine_chunks(), candidates)
+
+
+def _part(share: float, of: int) -> int:
+    """As written in decimal: 0.29 of 100 is 29, though the float is a little less."""
+    return int(Decimal(str(share)) * of)
