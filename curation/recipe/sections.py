@@ -104,7 +104,8 @@ class Match(Section):
         "is found), no_space_kana (v2: none asked beside kana and hangul), nfc, case_fold; none: MetaCLIP's",
     )
     vocabularies: dict[VocabularyLanguage, Name] = Field(
-        min_length=1, description="language, or other -> vocabulary (.txt .tsv .json .parquet, .gz), or starter:LANG, demo:LANG"
+        min_length=1,
+        description="language, or other -> vocabulary (.txt .tsv .json .parquet, .gz), or starter:LANG, demo:LANG",
     )
     fallback: str | None = Field(
         None, description="vocabulary for texts in other languages; null leaves them unmatched"
