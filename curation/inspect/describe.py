@@ -11,9 +11,11 @@ import pyarrow as pa
 
 from curation.errors import CurationError, WorkFolderError
 from curation.inspect.wording import how_many, size
-from curation.pipeline import STAGES
+from curation.pipeline import STAGES, VOCABULARY_STAGES
 from curation.runner.catalog import Catalog
-from curation.schemas import DATASETS, Dataset
+from curation.schemas import DATASETS, VOCABULARY_DATASETS, Dataset
+
+_ALL = DATASETS | VOCABULARY_DATASETS
 
 
 @dataclass(frozen=True)
@@ -51,15 +53,18 @@ class DatasetDescription:
 
 
 def describe(name: str, catalog: Catalog | None = None) -> DatasetDescription:
-    """One dataset; with a catalog also what lies in its work folder. Raises CurationError for an unknown name."""
-    if name not in DATASETS:
-        raise CurationError(f"no dataset is called {name!r}: choose one of {', '.join(DATASETS)}")
-    dataset = DATASETS[name]
-    stages = [stage.name for stage in STAGES if dataset in stage.outputs]
+    """One dataset; with a catalog also what lies in its work folder, unless a vocabulary's build has it in its own.
+
+    Raises CurationError for an unknown name.
+    """
+    if name not in _ALL:
+        raise CurationError(f"no dataset is called {name!r}: choose one of {', '.join(_ALL)}")
+    dataset = _ALL[name]
+    stages = [stage.name for stage in (*STAGES, *VOCABULARY_STAGES) if dataset in stage.outputs]
     columns = [Column(field.name, type_name(field.type), field.nullable, field.metadata[b"doc"].decode())
                for field in dataset.schema]
     return DatasetDescription(name, dataset.version, dataset.unit, dataset.about, stages, columns,
-                              None if catalog is None else _holdings(dataset, stages, catalog))
+                              _holdings(dataset, catalog) if catalog is not None and name in DATASETS else None)
 
 
 def type_name(kind: pa.DataType) -> str:
@@ -67,9 +72,10 @@ def type_name(kind: pa.DataType) -> str:
     return f"list<{type_name(kind.value_type)}>" if pa.types.is_list(kind) else str(kind)
 
 
-def _holdings(dataset: Dataset, stages: list[str], catalog: Catalog) -> Holdings:
+def _holdings(dataset: Dataset, catalog: Catalog) -> Holdings:
     """Over all stages that write the dataset; those that have not run are left out unless none has."""
     location = catalog.store.url(dataset.name)
+    stages = [stage.name for stage in catalog.stages.values() if dataset in stage.outputs]
     manifests, missing = [], ""
     for stage in stages:
         try:
@@ -104,8 +110,8 @@ def describe_lines(description: DatasetDescription) -> list[str]:
 
 def overview_lines() -> list[str]:
     """All datasets, one line each."""
-    width = max(map(len, DATASETS))
-    return [f"  {name:<{width}}  {dataset.about}" for name, dataset in DATASETS.items()]
+    width = max(map(len, _ALL))
+    return [f"  {name:<{width}}  {dataset.about}" for name, dataset in _ALL.items()]
 
 
 def schema_reference() -> str:
@@ -115,7 +121,7 @@ def schema_reference() -> str:
         "Made from `curation/schemas.py` by `curation describe --markdown > docs/schemas.md`; do not edit by hand.", "",
         "All datasets are Parquet. Read them through `_current.json` (`curation.inspect.connect` does), never by "
         "listing folders: files of unfinished and of earlier versions lie beside the current ones.", ""]
-    for name in DATASETS:
+    for name in _ALL:
         description = describe(name)
         writers = " and ".join(f"`{stage}`" for stage in description.stages)
         parts += [f"## {name}", "", description.about, "",
