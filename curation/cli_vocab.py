@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -51,15 +52,16 @@ def build(  # noqa: PLR0913, PLR0917 - the options of a command
 
     Where LANG.lock.json lies beside the recipe, inputs, parameters and entries must be those that it names.
     """
-    for chosen in [[f"lang={lang}"] for lang in langs or []] or [[]]:
-        settings = [*(overrides or []), *chosen]
-        loaded = load_vocabulary_recipe(recipe, settings, inputs=inputs)
-        if extend is not None:
-            old = extend.replace("{lang}", loaded.lang)
-            loaded = loaded.model_copy(update={"extend": old if "://" in old else str(Path(old).resolve())})
-        lock = recipe.parent / f"{loaded.lang}.lock.json"
-        built = build_vocabulary(loaded, out, reporter=Terminal(_err), lock=lock, update_lock=update_lock)
-        _print(source_lines(built.lock))
+    with ExitStack() as ending:
+        for chosen in [[f"lang={lang}"] for lang in langs or []] or [[]]:
+            loaded = load_vocabulary_recipe(recipe, [*(overrides or []), *chosen], inputs=inputs)
+            if extend is not None:
+                old = extend.replace("{lang}", loaded.lang)
+                loaded = loaded.model_copy(update={"extend": old if "://" in old else str(Path(old).resolve())})
+            lock = recipe.parent / f"{loaded.lang}.lock.json"
+            reporter = Terminal(_err)
+            built = build_vocabulary(loaded, out, reporter=reporter, ending=ending, lock=lock, update_lock=update_lock)
+            _print(source_lines(built.lock))
 
 
 @vocab.command()

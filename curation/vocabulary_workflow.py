@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +48,17 @@ class Built:
 
 
 def build(
-    recipe: VocabularyRecipe, out: str, *, reporter: Reporter, lock: Path | None = None, update_lock: bool = False
+    recipe: VocabularyRecipe,
+    out: str,
+    *,
+    reporter: Reporter,
+    ending: ExitStack,
+    lock: Path | None = None,
+    update_lock: bool = False,
 ) -> Built:
     """Builds `out`/LANG.parquet and LANG.lock.json; what is done already in `out`/_build/LANG is kept.
 
+    ending: closes the Spark that is started where there is work; builds that follow in the meantime use it too.
     lock: a lock file that inputs, parameters and entries are to agree with, unless `update_lock`.
     Raises InputError or VocabularyError where they do not; then `out` stays as it was.
     """
@@ -62,7 +70,13 @@ def build(
     if recipe.extend == folder.url(f"{recipe.lang}.parquet"):
         raise InputError(f"{recipe.extend} would be replaced by its own extension: extend a copy, or change --out")
     with storage_errors(store):
-        catalog = _run(recipe, store, reporter, known, str(lock))
+        scratch, name = scratch_folder(store), f"vocabulary {recipe.lang}"
+        start = partial(start_spark, recipe.runtime, name, scratch, ending)
+        run = Run(store, recipe, VOCABULARY_STAGES, start, reporter)
+        with run.lease():
+            clean_scratch(scratch)
+            _run(run, recipe, reporter, known, str(lock))
+        catalog = run.catalog
         built = _described(recipe, catalog)
         if known is not None:
             check_output(known, built["output"], str(lock))
@@ -81,21 +95,12 @@ def build(
     return Built(folder.url(built["output"]["file"]), built, known is not None)
 
 
-def _run(
-    recipe: VocabularyRecipe, store: Store, reporter: Reporter, known: dict[str, Any] | None, where: str
-) -> Catalog:
+def _run(run: Run, recipe: VocabularyRecipe, reporter: Reporter, known: dict[str, Any] | None, where: str) -> None:
     """Brings the stages up to date; a lock is checked before hours are spent on counting."""
-    scratch = scratch_folder(store)
-    ending = ExitStack()
-    name = f"vocabulary {recipe.lang}"
-    run = Run(store, recipe, VOCABULARY_STAGES, lambda: start_spark(recipe.runtime, name, scratch, ending), reporter)
-    with run.lease(), ending:
-        clean_scratch(scratch)
-        for stage in VOCABULARY_STAGES:
-            reporter.say(outcome_line(stage, run.execute(stage), width=14))
-            if known is not None and stage.name == SOURCE_FILES.name:
-                check_inputs(known, _inputs(run.catalog), where)
-    return run.catalog
+    for stage in VOCABULARY_STAGES:
+        reporter.say(outcome_line(stage, run.execute(stage), width=14))
+        if known is not None and stage.name == SOURCE_FILES.name:
+            check_inputs(known, _inputs(run.catalog), where)
 
 
 def source_lines(lock: dict[str, Any]) -> list[str]:

@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import asdict
-from itertools import product
 from typing import Any
 
 import pyarrow as pa
@@ -68,10 +67,9 @@ class TermCounts(UnitStage):
                     yield Unit(f"{_stem(file, print_)}-{start:012d}", part, identity)
         for source in recipe.sources:
             if isinstance(source, Titles):
-                for (file, print_), wiki in product(_distinct(source.paths, prints), recipe.wikis):
-                    views = {"kind": "views", "location": file.location, "wiki": wiki}
-                    identity = self.identity(print_, wiki, settings["titles"])
-                    yield Unit(f"{_stem(file, print_)}-{wiki}", views, identity)
+                for file, print_ in _distinct(source.paths, prints):
+                    views = {"kind": "views", "location": file.location}
+                    yield Unit(_stem(file, print_), views, self.identity(print_, recipe.wikis, settings["titles"]))
 
     def process(self, unit: Unit, task: Task, writer: UnitWriter) -> None:
         location, settings = unit.inputs["location"], task.settings
@@ -87,7 +85,7 @@ class TermCounts(UnitStage):
             writer.counts["occurrences"] = _written(count_ngrams(read, settings["lang"], counting, totals), writer)
             writer.counts.update(asdict(totals))
         else:
-            views = _Told(count_views(location, lang_code=unit.inputs["wiki"], reject=reject, **settings["titles"]))
+            views = _Told(count_views(location, wikis=settings["wikis"], reject=reject, **settings["titles"]))
             writer.counts["occurrences"] = writer.counts["title_views"] = _written(views, writer)
             writer.counts.update(views.counts)
 

@@ -10,7 +10,7 @@ commons.m) is another project. Daily `pageview_complete` files are of another fo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from urllib.parse import unquote_to_bytes
 
 import numpy as np
@@ -32,6 +32,7 @@ STORED_REJECTIONS = 1_000
 _FIELDS = 4
 _COUNT = "^[0-9]{1,12}$"
 """Views of a page in an hour: below 10**12, so that no sum of lines leaves int64. All of Wikimedia has some 10**7."""
+_SITES = ("", ".m", ".zero")  # desktop first
 _NO_TITLE = pa.array(["", "-"])
 
 Reject = Callable[..., None]
@@ -39,18 +40,18 @@ Reject = Callable[..., None]
 
 
 def count_views(
-    location: str, *, lang_code: str, min_hourly_views: int, merge_mobile: bool, drop_colon: bool, reject: Reject
+    location: str, *, wikis: Sequence[str], min_hourly_views: int, merge_mobile: bool, drop_colon: bool, reject: Reject
 ) -> Generator[pa.RecordBatch, None, Counter[str]]:
-    """Views of the titles of one Wikipedia in one hourly file (local path or fsspec URL), as partial counts.
+    """Views of the titles of some Wikipedias in one hourly file (local path or fsspec URL), as partial counts.
 
     Batches have the columns kind ("title"), term and count (int64), each term once and sorted within a batch; a term
     can come again in a later batch. A term is the title percent-decoded once (no page may have %XX in its title), in
     NFC, with runs of underscores, blanks and control characters as one space.
 
-    lang_code is the Wikipedia's, such as en or zh-min-nan; merge_mobile adds its .m and .zero lines. min_hourly_views
-    holds for every line by itself, before desktop and mobile are added up: so MetaCLIP v1 has it (50, desktop only;
-    v2 merges with no threshold), and a title's lines lie far apart in a file. drop_colon leaves out titles with a
-    colon, which are those of other namespaces (and some articles).
+    wikis are their codes, such as en or zh-min-nan; a title that several have is one term. merge_mobile adds their .m
+    and .zero lines. min_hourly_views holds for every line by itself, before desktop and mobile are added up: so
+    MetaCLIP v1 has it (50, desktop only; v2 merges with no threshold), and a title's lines lie far apart in a file.
+    drop_colon leaves out titles with a colon, which are those of other namespaces (and some articles).
 
     Returns counts (`counts = yield from count_views(...)`), of which lines is the sum of all others but
     rejections_not_stored: other_projects, below_hourly, colon, no_title ("-" or empty), views (lines that count),
@@ -62,8 +63,7 @@ def count_views(
     nothing. Raises FileNotFoundError.
     """
     counts: Counter[str] = Counter()
-    projects = [lang_code, *([f"{lang_code}.m", f"{lang_code}.zero"] if merge_mobile else [])]
-    lines = _Lines(projects, counts, reject)
+    lines = _Lines([wiki + site for wiki in wikis for site in (_SITES if merge_mobile else _SITES[:1])], counts, reject)
     for block in _blocks(location, lines):
         titles, views = lines.parse(block)
         keep = pc.greater_equal(views, min_hourly_views)

@@ -19,8 +19,8 @@ from curation.errors import Reason
 from curation.vocabulary import pageviews
 from curation.vocabulary.pageviews import STORED_REJECTIONS, VIEWS, count_views
 
-V1 = {"lang_code": "en", "min_hourly_views": 50, "merge_mobile": False, "drop_colon": True}
-ALL = {"lang_code": "en", "min_hourly_views": 0, "merge_mobile": True, "drop_colon": False}
+V1 = {"wikis": ["en"], "min_hourly_views": 50, "merge_mobile": False, "drop_colon": True}
+ALL = {"wikis": ["en"], "min_hourly_views": 0, "merge_mobile": True, "drop_colon": False}
 
 
 class Read:
@@ -106,7 +106,7 @@ LINES = st.one_of(
 
 OPTIONS = st.fixed_dictionaries(
     {
-        "lang_code": st.just("en"),
+        "wikis": st.just(["en"]),
         "min_hourly_views": st.sampled_from([0, 1, 50]),
         "merge_mobile": st.booleans(),
         "drop_colon": st.booleans(),
@@ -156,8 +156,15 @@ def test_mobile_is_added_and_the_threshold_is_each_lines_own(tmp_path: Path) -> 
 
 def test_a_wikipedia_with_hyphens_in_its_code(tmp_path: Path) -> None:
     text = "zh 貓 5 0\nzh-min-nan Niau 7 0\nzh-min-nan.m Niau 1 0\n"
-    found = read(tmp_path, text, **ALL | {"lang_code": "zh-min-nan"})
+    found = read(tmp_path, text, **ALL | {"wikis": ["zh-min-nan"]})
     assert found.views == {"Niau": 8}
+
+
+def test_wikipedias_of_one_language_are_read_at_once(tmp_path: Path) -> None:
+    text = "zh 貓 5 0\nzh-yue 貓 7 0\nzh-yue.m 狗 1 0\nwuu 魚 2 0\nzhx 鳥 9 0\n"
+    found = read(tmp_path, text, **ALL | {"wikis": ["zh", "zh-yue", "wuu"]})
+    assert found.views == {"貓": 12, "狗": 1, "魚": 2}
+    assert found.counts["other_projects"] == 1
 
 
 @pytest.mark.parametrize(

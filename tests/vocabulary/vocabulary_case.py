@@ -6,7 +6,7 @@ import copy
 import random
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from math import log2
 from pathlib import Path
@@ -98,7 +98,8 @@ class Case:
     ) -> Built:
         self.reporter = Reporter()
         recipe = self.recipe(**changes)
-        return build(recipe, str(self.folder / out), reporter=self.reporter, lock=lock, update_lock=update_lock)
+        place, ending = str(self.folder / out), ExitStack()
+        return build(recipe, place, reporter=self.reporter, ending=ending, lock=lock, update_lock=update_lock)
 
     def bytes(self, out: str = "out", lang: str = "en") -> tuple[bytes, bytes]:
         return tuple((self.folder / out / f"{lang}.{kind}").read_bytes() for kind in ("parquet", "lock.json"))
