@@ -5,6 +5,8 @@ None of them changes a work folder.
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -119,4 +121,6 @@ def _output_errors() -> Iterator[None]:
     except BrokenPipeError:  # `| head` has seen enough: click ends us quietly
         raise
     except OSError as error:
+        # What is left in the buffer would fail once more when Python ends, and change the exit code.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise CurationError(f"cannot write the output ({error.strerror}): free space, or send it elsewhere") from None
