@@ -27,7 +27,6 @@ _DROPPED += "|section|source|syntaxhighlight|templatedata|templatestyles|timelin
 _ELEMENT = re.compile(rf"<(/?)({_DROPPED})\b[^<>]*>", re.IGNORECASE)
 _BRACES = re.compile(r"\{\{+|\}\}+")
 _BRACKETS = re.compile(r"\[\[|\]\]")
-_LEFT_OVER = re.compile(r"\[\[+|\]\]+|\{\{+|\}\}+")  # such as [''[ without its quotes
 _VARIANT = re.compile(r"-\{([^{}]*)\}-")
 _MEDIA = re.compile(r"\.(?:jpe?g|png|gif|svg|tiff?|webp|og[agv]|webm|pdf|djvu|mid|wav|flac|mp3|stl|xcf)\s*$", re.I)
 _INTERLANGUAGE = re.compile(r"(?:[a-z]{2,3}|simple)(?:-[a-z]{2,10}){0,2}$")
@@ -60,8 +59,7 @@ def plain_text(wikitext: str, hidden: frozenset[str] = frozenset(_HIDDEN)) -> st
     text = _VARIANT.sub(_variant, text)
     text = _with_link_texts(text, hidden)
     lines = _without_tables(_SWITCH.sub("", text).split("\n"))
-    shown = (_LEFT_OVER.sub(GAP, _inline(_without_lead(line))) for line in lines)
-    return "\n".join(line for line in shown if line.strip(f" \t{GAP}"))
+    return "\n".join(line for line in map(_inline, map(_without_lead, lines)) if line.strip(f" \t{GAP}"))
 
 
 def _without_comments(text: str) -> str:
