@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 from pathlib import Path
@@ -171,6 +172,9 @@ def vocabulary_job() -> None:
 
 def _guarded(command: typer.Typer) -> None:
     started = time.monotonic()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what a terminal cannot show is no reason to stop
+            stream.reconfigure(errors="backslashreplace")
     try:
         command()
     except CurationError as error:

@@ -13,6 +13,7 @@ from curation.inspect.vocabulary_diff import EXAMPLES, diff_lines
 from curation.inspect.vocabulary_diff import diff as compare
 from curation.inspect.vocabulary_plan import plan_lines
 from curation.recipe import load_vocabulary_recipe
+from curation.recipe.loading import PACKAGED
 from curation.runner.progress import Terminal
 from curation.vocabulary_workflow import build as build_vocabulary
 from curation.vocabulary_workflow import source_lines
@@ -57,7 +58,8 @@ def build(  # noqa: PLR0913, PLR0917 - the options of a command
             loaded = load_vocabulary_recipe(recipe, [*(overrides or []), *chosen], inputs=inputs)
             if extend is not None:
                 old = extend.replace("{lang}", loaded.lang)
-                loaded = loaded.model_copy(update={"extend": old if "://" in old else str(Path(old).resolve())})
+                old = old if "://" in old or old.startswith(PACKAGED) else str(Path(old).expanduser().resolve())
+                loaded = loaded.model_copy(update={"extend": old})
             lock = recipe.parent / f"{loaded.lang}.lock.json"
             reporter = Terminal(_err)
             built = build_vocabulary(loaded, out, reporter=reporter, ending=ending, lock=lock, update_lock=update_lock)

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import curation
-from curation.errors import InputError
+from curation.errors import InputError, WorkFolderError
 from curation.pipeline import VOCABULARY_STAGES
 from curation.recipe.vocabulary import VocabularyRecipe, source_name
 from curation.runner.catalog import Catalog
@@ -73,26 +73,34 @@ def build(
         scratch, name = scratch_folder(store), f"vocabulary {recipe.lang}"
         start = partial(start_spark, recipe.runtime, name, scratch, ending)
         run = Run(store, recipe, VOCABULARY_STAGES, start, reporter)
-        with run.lease():
+        with run.lease():  # to the end: what is written beside the lock is what it tells of
             clean_scratch(scratch)
+            _refuse_foreign(folder, recipe.lang)
             _run(run, recipe, reporter, known, str(lock))
-        catalog = run.catalog
-        built = _described(recipe, catalog)
-        if known is not None:
-            check_output(known, built["output"], str(lock))
-        table = _table(catalog)
-        data = _parquet(table)
-        built["output"]["file_sha256"] = hashlib.sha256(data).hexdigest()
-        folder.put(built["output"]["file"], data)
-        written = (json.dumps(built, ensure_ascii=False, indent=1) + "\n").encode()
-        folder.put(f"{recipe.lang}.lock.json", written)
-        if update_lock and lock is not None:
-            Store.at(lock.parent).put(lock.name, written)
+            built = _described(recipe, run.catalog)
+            if known is not None:
+                check_output(known, built["output"], str(lock))
+            table = _table(run.catalog)
+            data = _parquet(table)
+            built["output"]["file_sha256"] = hashlib.sha256(data).hexdigest()
+            folder.put(built["output"]["file"], data)
+            written = (json.dumps(built, ensure_ascii=False, indent=1) + "\n").encode()
+            folder.put(f"{recipe.lang}.lock.json", written)
+            if update_lock and lock is not None:
+                Store.at(lock.parent).put(lock.name, written)
     reporter.say(
         f"{len(table):,} entries in {time.monotonic() - started:.1f} s: {folder.url(built['output']['file'])}"
         + (f", as the lock {lock} has it" if known is not None else "")
     )
     return Built(folder.url(built["output"]["file"]), built, known is not None)
+
+
+def _refuse_foreign(folder: Store, lang: str) -> None:
+    """Raises WorkFolderError where a file would be replaced that no build has written."""
+    names = folder.names("")
+    if f"{lang}.parquet" in names and f"{lang}.lock.json" not in names:
+        place = folder.url(f"{lang}.parquet")
+        raise WorkFolderError(f"{place} has no {lang}.lock.json beside it, so no build wrote it: choose another --out")
 
 
 def _run(run: Run, recipe: VocabularyRecipe, reporter: Reporter, known: dict[str, Any] | None, where: str) -> None:

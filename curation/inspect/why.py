@@ -26,7 +26,7 @@ from curation.recipe import Pairs as PairsSection
 from curation.runner.catalog import Catalog
 from curation.runner.stage import Manifest
 from curation.schemas import CANDIDATES, DRAWS, ENTRY_COUNTS, KEPT_PAIRS, MATCHES, PAIRS, REJECTIONS
-from curation.stages.match import match_options, source_ranks
+from curation.stages.match import match_options, source_ranks, vocabulary_of
 from curation.text import redact
 
 OCCURRENCES = 20  # candidates that are listed; all are counted
@@ -221,7 +221,7 @@ def _told(pool: _Pool, bucket: _Bucket, row: dict[str, Any]) -> PairStory:
     match = pool.stages["match"]
     if row["entry_ids"] is None and (why_not := _other_source(match, row)):
         return replace(base, kept=False, verdict=f"not kept: {why_not}")
-    lang = _vocabulary_of(match, row["lang"])
+    lang = vocabulary_of(row["lang"], match.settings, match.context["vocabularies"])
     prepared = prepare(row["text"], match.settings["definition"], match_options(match.settings))
     base = replace(base, vocabulary_lang=lang, prepared=prepared)
     if lang is None:
@@ -245,12 +245,6 @@ def _other_source(match: Manifest, row: dict[str, Any]) -> str | None:
     counting = wanted.get(row["modality"])
     named = f"counts {listed(counting)} for {row['modality']}" if counting else f"names none for {row['modality']}"
     return f"none of its text sources counts for matching: match.text_sources {named}"
-
-
-def _vocabulary_of(match: Manifest, lang: str) -> str | None:
-    """The vocabulary that a text of this language is matched against."""
-    fallback: str | None = match.settings["fallback"]
-    return lang if lang in match.context["vocabularies"] and not match.settings["all_languages"] else fallback
 
 
 def _drawn(pool: _Pool, bucket: _Bucket, row: dict[str, Any], lang: str) -> dict[str, Any]:

@@ -99,10 +99,12 @@ def load_vocabulary_recipe(
     """
     path = Path(path)
     recipe = _validated(path, overrides, VocabularyRecipe, "metadata/en.yaml")
-    return _filled(recipe, Path(inputs).resolve() if inputs is not None else path.resolve().parent)
+    if inputs is None:
+        return _filled(recipe, path.resolve().parent)
+    return _filled(recipe, str(inputs).rstrip("/") if "://" in str(inputs) else Path(inputs).resolve())
 
 
-def _filled(recipe: VocabularyRecipe, folder: Path) -> VocabularyRecipe:
+def _filled(recipe: VocabularyRecipe, folder: Path | str) -> VocabularyRecipe:
     """The recipe with all placeholders filled in and all local paths absolute."""
     from curation.vocabulary.files import dump_name
     from curation.vocabulary.languages import wikipedia_codes, wordnet_codes
@@ -140,9 +142,12 @@ def _filled(recipe: VocabularyRecipe, folder: Path) -> VocabularyRecipe:
     return recipe.model_copy(update=update)
 
 
-def _absolute(location: str, folder: Path) -> str:
-    if "://" in location:
+def _absolute(location: str, folder: Path | str) -> str:
+    """A location that means the same everywhere; `folder` is a local one, or a URL."""
+    if "://" in location or location.startswith(PACKAGED):
         return location
+    if isinstance(folder, str):
+        return f"{folder}/{location}"
     try:
         return str(folder / Path(location).expanduser())
     except RuntimeError:
@@ -153,7 +158,7 @@ def _anchored(recipe: Recipe, folder: Path) -> Recipe:
     """The recipe with relative local paths made absolute, so that it means the same on every worker."""
 
     def anchor(location: str) -> str:
-        return location if location.startswith(PACKAGED) else _absolute(location, folder)
+        return _absolute(location, folder)
 
     inputs = []
     for entry in recipe.inputs:

@@ -78,8 +78,10 @@ class WordList(Limits):
     kind: Literal["list"] = Field(description="what this is")
     name: Name = Field(description="name of the source in the vocabulary, such as openimages")
     path: Name = Field(description=".txt .csv .tsv .json .parquet, or wordfreq's .msgpack; also .gz")
-    entry_column: Name | None = Field(None, description="column of a table that holds the entry")
-    score_column: Name | None = Field(None, description="column of a table that holds the score")
+    entry_column: Name | PositiveInt | None = Field(
+        None, description="column that holds the entry; its number from 1 in a .csv or .tsv without a header"
+    )
+    score_column: Name | PositiveInt | None = Field(None, description="column that holds the score, likewise")
     join_words: bool = Field(False, description="takes blanks out of entries, for scripts that write none")
     strip_hash: bool = Field(False, description="takes the # from the front of hashtags")
     expected: PositiveInt | None = Field(None, description="entries to expect; told by plan, never used")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -18,6 +18,7 @@ from curation.runner.units import Unit, UnitWriter
 from curation.schemas import MATCH_COUNTS, MATCHES, PAIRS
 from curation.stages.buckets import BATCH_ROWS
 from curation.storage import Store
+from curation.vocabulary.languages import OTHER, vocabulary_lang
 
 PAIR_COLUMNS = ["pair_id", "media_id", "modality", "lang", "text", "text_sources"]
 """Columns of PAIRS that the stage reads."""
@@ -29,7 +30,7 @@ class Match(UnitStage):
     """Texts to entry ids, and the bucket's partial counts of texts per entry."""
 
     name = "match"
-    code_version = 2
+    code_version = 3
     about = "find the vocabulary's entries in every text"
     after = ("pairs",)
     outputs = (MATCHES, MATCH_COUNTS)
@@ -118,11 +119,23 @@ def vocabulary_path(fingerprint: str) -> str:
 
 def vocabulary_langs(langs: pa.Array, task: Task) -> pa.Array:
     """Which vocabulary each text is matched against; null where there is none."""
-    known = pa.array(sorted(task.context["vocabularies"]), pa.string())
-    fallback = pa.scalar(task.settings["fallback"], pa.string())
-    if task.settings["all_languages"]:
-        return pa.repeat(fallback, len(langs))
-    return pc.if_else(pc.is_in(langs, value_set=known), langs, fallback)
+    coded = langs.dictionary_encode()
+    known = task.context["vocabularies"]
+    chosen = [vocabulary_of(lang, task.settings, known) for lang in coded.dictionary.to_pylist()]
+    return pa.array(chosen, pa.string()).take(coded.indices)
+
+
+def vocabulary_of(lang: str, settings: Mapping[str, Any], known: Collection[str]) -> str | None:
+    """The vocabulary for texts of a language: its own, that of the language it is a variety of, or the fallback.
+
+    As MetaCLIP 2 has it: Cantonese (yue) and Wu (wuu) go to zh where they have no list of their own.
+    """
+    if settings["all_languages"]:
+        return settings["fallback"]  # type: ignore[no-any-return]
+    if lang in known:
+        return lang
+    merged = vocabulary_lang(lang)
+    return merged if merged != OTHER and merged in known else settings["fallback"]
 
 
 def vocabulary_entries(store: Store, fingerprint: str) -> pa.Array:

@@ -64,10 +64,10 @@ class Vocabulary(UnitStage):
             for source in recipe.sources
         }
         read = [[prints[name] for name in files[source_name(source)]] for source in recipe.sources]
-        old = prints[source_files([recipe.extend])[0].location] if recipe.extend else None
+        old = source_files([recipe.extend])[0].location if recipe.extend else None
         content = planning.inputs["terms"].content(TERMS.name)
-        inputs = {"files": files, "sources": [source.model_dump() for source in recipe.sources], "old": recipe.extend}
-        return [Unit("all", inputs, self.identity(planning.settings, content, read, old))]
+        inputs = {"files": files, "sources": [source.model_dump() for source in recipe.sources], "old": old}
+        return [Unit("all", inputs, self.identity(planning.settings, content, read, old and prints[old]))]
 
     def process(self, unit: Unit, task: Task, writer: UnitWriter) -> None:
         lang = task.settings["lang"]

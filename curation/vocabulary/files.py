@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import fsspec
 from fsspec.core import url_to_fs
 
+from curation.concepts.packaged import resolved
 from curation.errors import InputError
+from curation.storage import client_errors
 
 _CHUNK = 4 << 20
 
@@ -36,19 +38,24 @@ def source_files(locations: Iterable[str]) -> list[SourceFile]:
 
 
 def _expanded(location: str) -> list[SourceFile]:
-    try:
-        fs, path = url_to_fs(location)
-        if any(mark in location for mark in "*?[") and not fs.exists(path):
-            files = [_described(fs, name) for name in fs.glob(path) if not fs.isdir(name)]
-        else:
-            files = [_described(fs, path)]
-    except FileNotFoundError:
-        files = []
-    except (OSError, ValueError, ImportError) as error:
-        raise InputError(f"cannot look at {location}: {' '.join(str(error).split())}") from None
+    location = resolved(location)
+    with client_errors(InputError, f"cannot look at {location}: "):
+        files = _found(location)
     if not files:
         raise InputError(f"nothing is at {location}: fetch it first, see `curation vocab plan RECIPE`")
     return files
+
+
+def _found(location: str) -> list[SourceFile]:
+    try:
+        fs, path = url_to_fs(location)
+        if any(mark in location for mark in "*?[") and not fs.exists(path):
+            return [_described(fs, name) for name in fs.glob(path) if not fs.isdir(name)]
+        return [_described(fs, path)]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, ImportError) as error:
+        raise InputError(f"cannot look at {location}: {' '.join(str(error).split())}") from None
 
 
 def _described(fs: object, name: str) -> SourceFile:

@@ -36,7 +36,7 @@ class Named:
 def select_counted(query: Query, kind: str, limits: Limits) -> Named:
     """Unigrams or titles of the view `terms`: score is the count."""
     counted = f"SELECT term, count::DOUBLE AS score FROM terms WHERE kind = '{kind}'"
-    return _best(query, counted, limits, None)
+    return _best(query, kind, counted, limits, None)
 
 
 def select_bigrams(query: Query, bigrams: Bigrams, unigrams: int | None) -> Named:
@@ -50,7 +50,7 @@ def select_bigrams(query: Query, bigrams: Bigrams, unigrams: int | None) -> Name
         FROM pairs JOIN words x ON x.term = a JOIN words y ON y.term = b CROSS JOIN size"""
     share = bigrams.share_of_unigrams
     most = None if share is None or unigrams is None else _part(share, unigrams)
-    return _best(query, scored, bigrams, most)
+    return _best(query, "bigram", scored, bigrams, most)
 
 
 def corpus_size(query: Query) -> int:
@@ -58,9 +58,9 @@ def corpus_size(query: Query) -> int:
     return int(query.value("SELECT coalesce(sum(count), 0) FROM terms WHERE kind = 'unigram'"))
 
 
-def _best(query: Query, scored: str, limits: Limits, most: int | None) -> Named:
+def _best(query: Query, kind: str, scored: str, limits: Limits, most: int | None) -> Named:
     """The terms that the limits leave, best first; `top_share` is of all distinct terms, and at least one."""
-    candidates = int(query.value(f"SELECT count(*) FROM ({scored})"))
+    candidates = int(query.value("SELECT count(*) FROM terms WHERE kind = ?", [kind]))
     caps = [limit for limit in (limits.max_entries, most) if limit is not None]
     if limits.top_share is not None:
         caps.append(max(1, _part(limits.top_share, candidates)))

@@ -200,6 +200,14 @@ def test_a_text_is_given_to_its_languages_vocabulary_else_to_the_fallback(
         assert chosen.to_pylist() == [lang if lang in known else fallback for lang in langs]
 
 
+def test_varieties_of_a_language_use_its_vocabulary_unless_they_have_one() -> None:
+    langs = pa.array(["zh", "yue", "wuu", "simple", "en", "", "xx"])
+    chosen = vocabulary_langs(langs, _task(["zh", "en", "other"], None, everything=False)).to_pylist()
+    assert chosen == ["zh", "zh", "zh", None, "en", None, None]
+    own = vocabulary_langs(langs, _task(["zh", "yue", "other"], "other", everything=False)).to_pylist()
+    assert own == ["zh", "yue", "zh", "other", "other", "other", "other"]
+
+
 def test_an_unknown_language_goes_to_the_fallback_or_is_counted(folder: Path) -> None:
     entries = {"other": str(folder / "entries.txt"), "en": "demo:en"}
     with_fallback = run(folder, vocabularies=entries)["match"].manifest.counts
