@@ -1,0 +1,1 @@
+"""Fetched media: bytes in, pictures in shards out."""

@@ -1,0 +1,117 @@
+"""Perceptual hashes of pictures, bands that near duplicates share, and clusters of them.
+
+The hash is pHash (Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010): luminance of
+32 x 32, its discrete cosine transform, and one bit for each of 64 low frequencies: above their median or not. Which 64
+is ours: in the zigzag order of JPEG, from the first after the mean. On real photographs that loses less to small crops
+than the square of 8 x 8 that others take. The transform is computed in whole numbers, so that the same 32 x 32 values
+give the same hash on every machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+FLAT = 0
+"""The hash of pictures without contrast (one colour, or nearly, or a mere ramp): it never makes two pictures near."""
+
+_SIDE = 32
+_ZIGZAG = sorted(((u, v) for u in range(11) for v in range(11) if u + v), key=lambda at: (at[0] + at[1], at))[:64]
+_ROWS, _COLUMNS = np.array(_ZIGZAG).T
+_SCALE = 1 << 14  # of the whole-number cosines
+_CONTRAST = 64 * _SCALE * _SCALE
+"""A picture whose strongest coefficient is below this is flat: a wave of a quarter of a grey level at most."""
+_BLOCK = 1 << 22  # distances held at a time, in clusters
+
+_WAVES = np.rint(  # DCT-II, frequencies 0 to 10
+    _SCALE * np.cos(np.pi / _SIDE * np.outer(np.arange(11), np.arange(_SIDE) + 0.5))
+).astype(np.int64)
+_WEIGHTS = np.left_shift(np.uint64(1), np.arange(63, -1, -1, dtype=np.uint64))
+
+
+def phash(pixels: npt.NDArray[np.uint8]) -> int:
+    """The 64-bit hash of a picture: (height, width) grey or (height, width, 3) BGR, 8 bits. FLAT for no contrast.
+
+    Alike for copies that are resized, re-encoded or a little brighter; not for mirrored, turned or strongly cropped
+    ones.
+    """
+    return int(phash_of_luminance(luminance(pixels)[None])[0])
+
+
+def luminance(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """A picture as (32, 32) mean luminances: the shape is lost, so the aspect does not count."""
+    grey = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
+    return np.asarray(cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def phash_of_luminance(luminances: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
+    """The hashes of (n, 32, 32) luminances: bits in zigzag order, the lowest frequency in the highest bit."""
+    waves = (_WAVES @ luminances.astype(np.int64) @ _WAVES.T)[:, _ROWS, _COLUMNS]
+    ordered = np.sort(waves, axis=1)
+    middle = ordered[:, 31:33].sum(axis=1, keepdims=True)  # twice the median, which is exact
+    hashes: npt.NDArray[np.uint64] = ((2 * waves > middle) * _WEIGHTS).sum(axis=1, dtype=np.uint64)
+    hashes[np.abs(waves).max(axis=1) < _CONTRAST] = FLAT
+    return hashes
+
+
+def hamming(one: int, other: int) -> int:
+    """Bits that differ, 0 to 64."""
+    return (one ^ other).bit_count()
+
+
+def bands(phash: int, bands: int = 4) -> list[int]:
+    """Keys to group by, one for each of `bands` (2 to 16) runs of the hash's bits; none for FLAT.
+
+    Two hashes within a distance of `bands` - 1 share at least one key: fewer differing bits than runs leave a run
+    untouched. Those further apart may share one too, so distances are still to be computed. A key is below 2^36; that
+    of one run is never that of another.
+    """
+    if not 2 <= bands <= 16:
+        raise ValueError(f"bands must be 2 to 16, not {bands}")
+    if phash == FLAT:
+        return []
+    edges = [64 * band // bands for band in range(bands + 1)]
+    return [
+        band << 32 | (phash >> 64 - end) & ((1 << end - begin) - 1) for band, (begin, end) in enumerate(pairwise(edges))
+    ]
+
+
+def clusters(ids: Sequence[str], hashes: Sequence[int], max_distance: int) -> dict[str, str]:
+    """For each id of one group (such as those that share a band) the smallest id of its cluster.
+
+    Clusters are the connected components of "within max_distance", so the ends of a chain may be further apart; FLAT
+    is near nothing. Time is quadratic in the number of distinct hashes, memory is bounded.
+    """
+    distinct, place = np.unique(np.asarray(hashes, np.uint64), return_inverse=True)
+    parents = np.arange(len(distinct))
+    step = max(1, _BLOCK // max(1, len(distinct)))
+    for begin in range(0, len(distinct), step):
+        part = distinct[begin : begin + step]
+        near = np.bitwise_count(part[:, None] ^ distinct[None, begin:]) <= max_distance
+        near &= (part != FLAT)[:, None] & (distinct[begin:] != FLAT)[None]
+        for row, column in np.argwhere(near):
+            _unite(parents, begin + int(row), begin + int(column))
+    smallest: dict[int, str] = {}
+    roots = [_root(parents, int(index)) for index in place]
+    for name, root in zip(ids, roots, strict=True):
+        smallest[root] = min(name, smallest.get(root, name))
+    return {
+        name: name if value == FLAT else smallest[root] for name, root, value in zip(ids, roots, hashes, strict=True)
+    }
+
+
+def _root(parents: npt.NDArray[np.int64], node: int) -> int:
+    """The root of a node, halving the path to it."""
+    while parents[node] != node:
+        parents[node] = parents[parents[node]]
+        node = int(parents[node])
+    return node
+
+
+def _unite(parents: npt.NDArray[np.int64], one: int, other: int) -> None:
+    first, second = sorted((_root(parents, one), _root(parents, other)))
+    parents[second] = first
