@@ -319,7 +319,8 @@ def _below(model: type[Section]) -> set[type[Section]]:
 
 def test_every_field_of_every_section_is_described() -> None:
     models = set(_models(Recipe)) | set(_models(VocabularyRecipe))
-    assert models == _below(Section) - {ArchiveInput, Limits}
+    below = {model for model in _below(Section) if model.__module__.startswith("curation.recipe.")}
+    assert models == below - {ArchiveInput, Limits}
     assert [f"{m.__name__}.{n}" for m in models for n, field in m.model_fields.items() if not field.description] == []
     assert "four per core" in str(
         load_recipe(RECIPES / "demo.yaml").runtime.__class__.model_fields["shuffle_partitions"].description
