@@ -12,7 +12,7 @@ import re
 import sys
 import tarfile
 import tomllib
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from importlib.metadata import Distribution, PackageNotFoundError, PackagePath, distribution
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -49,6 +49,16 @@ def _name(requirement: str) -> str:
     return found.group() if found else ""
 
 
+def packed(file: PackagePath) -> bool:
+    """Whether an installed file belongs into the archive.
+
+    Not a module with a name of the standard library (img2dataset asks for the dataclasses of PyPI): on PYTHONPATH it
+    would be found first, and break Python itself.
+    """
+    shadowing = file.parts[0].removesuffix(".py") in sys.stdlib_module_names
+    return not (shadowing or ".." in file.parts or _SKIPPED & set(file.parts))
+
+
 def pack(target: Path, more: list[str]) -> list[str]:
     """Writes the archive; the names of the distributions in it."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -64,7 +74,7 @@ def pack(target: Path, more: list[str]) -> list[str]:
         archive.addfile(starter, io.BytesIO(script))
         for installed in found.values():
             for file in installed.files or []:
-                if ".." not in file.parts and not _SKIPPED & set(file.parts):
+                if packed(file):
                     archive.add(file.locate(), f"lib/{file.as_posix()}", filter=_anybody)
         archive.add(ROOT / "curation", "lib/curation", filter=_anybody)
         for data in ("metadata", "recipes"):
@@ -85,5 +95,5 @@ def _anybody(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
         sys.exit(__doc__)
-    packed = pack(Path(sys.argv[1]), sys.argv[2:])
-    sys.stdout.write(f"{sys.argv[1]}: curation and {len(packed)} packages: {', '.join(packed)}\n")
+    names = pack(Path(sys.argv[1]), sys.argv[2:])
+    sys.stdout.write(f"{sys.argv[1]}: curation and {len(names)} packages: {', '.join(names)}\n")
