@@ -277,6 +277,174 @@ REJECTIONS = Dataset(
     ),
 )
 
+_KIND_OF_COPY = _column("kind", pa.string(), "exact (same sha256) or near (perceptual hashes within max_distance)")
+_FINDING = pa.struct(
+    [
+        pa.field("hook", pa.string(), nullable=False),
+        pa.field("label", pa.string(), nullable=False),
+        pa.field("score", pa.float32(), nullable=False),
+        pa.field("left", pa.float32()),
+        pa.field("top", pa.float32()),
+        pa.field("right", pa.float32()),
+        pa.field("bottom", pa.float32()),
+    ]
+)
+
+MEDIA = Dataset(
+    "media",
+    1,
+    "planned media of one shard",
+    "The ledger: one row per media that was to be fetched, what became of it, and where its bytes lie; by media_id.",
+    pa.schema(
+        [
+            _MEDIA_ID,
+            _BUCKET,
+            _MODALITY,
+            _MEDIA_URL,
+            _column("status", pa.string(), "ok or failed"),
+            _column(
+                "error",
+                pa.string(),
+                "why it failed: dns, connect, tls, timeout, http_4xx ... (curation.media.outcomes.ErrorClass), "
+                "not_an_image, filtered_size ... (curation.media.image_facts.ImageRefusal), or a refusal; null: ok",
+                nullable=True,
+            ),
+            _column("detail", pa.string(), "what exactly went wrong, in words", nullable=True),
+            _column("transient", pa.bool_(), "whether a later run asks again (fetch.retry_days)"),
+            _column("attempts", pa.int32(), "times it was asked for, over all runs; 0: never"),
+            _column("http_status", pa.int32(), "of the last answer; null: there was none", nullable=True),
+            _column("final_url", pa.string(), "URL after redirects, where it is another", nullable=True),
+            _column("fetched_bytes", pa.int64(), "size of the answer's body", nullable=True),
+            _column("sha256", pa.string(), "SHA-256 of the fetched bytes, 64 hex digits", nullable=True),
+            _column("mime", pa.string(), "by content, of the fetched bytes", nullable=True),
+            _column("last_modified", pa.string(), "the header of that name, as sent", nullable=True),
+            _column("original_width", pa.int32(), "pixels as fetched, upright", nullable=True),
+            _column("original_height", pa.int32(), "pixels as fetched, upright", nullable=True),
+            _column("orientation", pa.int32(), "EXIF orientation as fetched, 1 to 8", nullable=True),
+            _column("frames", pa.int32(), "pictures in the file, of which the first is taken", nullable=True),
+            _column("mode", pa.string(), "as fetched: L, LA, RGB, RGBA, P, PA or CMYK", nullable=True),
+            _column("bit_depth", pa.int32(), "bits per sample as fetched", nullable=True),
+            _column("exif", pa.string(), "EXIF as img2dataset's JSON", nullable=True),
+            _column("phash", pa.uint64(), "perceptual hash; 0: too flat to be told apart", nullable=True),
+            _column("findings", pa.list_(pa.field("item", _FINDING, nullable=False)),
+                    "what hooks found: label, score and box in shares of width and height (null: the whole picture)"),
+            _column("path", pa.string(), "tar shard that holds the bytes, below the work folder", nullable=True),
+            _column("offset", pa.int64(), "where the stored bytes begin in it", nullable=True),
+            _column("size_bytes", pa.int64(), "of the stored bytes", nullable=True),
+            _column("stored_sha256", pa.string(), "SHA-256 of the stored bytes", nullable=True),
+            _column("stored_mime", pa.string(), "of the stored bytes", nullable=True),
+            _column("width", pa.int32(), "pixels as stored, upright", nullable=True),
+            _column("height", pa.int32(), "pixels as stored, upright", nullable=True),
+        ]
+    ),
+)
+
+MEDIA_SHARDS = Dataset(
+    "media_shards",
+    1,
+    "planned media of one shard",
+    "The tar shards that hold the media: media_id.jpg and media_id.json (img2dataset's columns), by media_id.",
+    pa.schema(
+        [
+            _column("path", pa.string(), "below the work folder; the name follows from the content"),
+            _column("samples", pa.int32(), "media in it"),
+            _column("size_bytes", pa.int64(), "of the tar"),
+            _column("sha256", pa.string(), "SHA-256 of the tar, 64 hex digits"),
+        ]
+    ),
+)
+
+DUPLICATE_GROUPS = Dataset(
+    "duplicate_groups",
+    1,
+    "hash bucket of the band",
+    "Media of kept pairs that share a sha256, or a band of their perceptual hash and are near; a media may be in many.",
+    pa.schema(
+        [
+            _MEDIA_ID,
+            _column("group_id", pa.string(), "smallest media_id of the group"),
+            _KIND_OF_COPY,
+            _column("pixels", pa.int64(), "original width times height"),
+            _column("fetched_bytes", pa.int64(), "size as fetched"),
+            _column("pair_id", pa.string(), "its best pair: by text source, then by critical threshold, then by id"),
+            _column("source_rank", pa.int32(), "place of that pair's text source, 0 is best"),
+            _column("critical_threshold", pa.float64(), "of that pair"),
+        ]
+    ),
+)
+
+DUPLICATES = Dataset(
+    "duplicates",
+    1,
+    "all",
+    "Clusters of media that show the same picture, two members or more: one row per member.",
+    pa.schema(
+        [
+            _MEDIA_ID,
+            _column("cluster_id", pa.string(), "smallest media_id of the cluster"),
+            _KIND_OF_COPY,
+            _column("kept_media_id", pa.string(), "the member whose bytes stand for all: the largest copy"),
+            _column("kept_pair_id", pa.string(), "the pair whose text stands for all: the best of their best"),
+        ]
+    ),
+)
+
+SURVIVORS = Dataset(
+    "survivors",
+    1,
+    "media bucket",
+    "Kept pairs whose media was obtained and whose text stands for its picture; same order as kept_pairs.",
+    pa.schema(
+        [
+            _PAIR_ID,
+            _MEDIA_ID,
+            _column("kept_media_id", pa.string(), "media whose bytes belong to it: media_id, or its largest copy"),
+            _MODALITY,
+            _VOCABULARY_LANG,
+            _column("entry_ids", _INTS, "entries found in the text, ascending, each once"),
+            _column("keep_before", pa.float64(), "keep_probability of kept_pairs"),
+        ]
+    ),
+)
+
+SURVIVOR_COUNTS = Dataset(
+    "survivor_counts",
+    1,
+    "media bucket",
+    "Partial sums over survivors, one set per unit.",
+    pa.schema(
+        [
+            _MODALITY,
+            _VOCABULARY_LANG,
+            _ENTRY_ID,
+            _column("texts", pa.int64(), "survivors whose text holds the entry"),
+            _column("weight", pa.float64(), "sum of 1 / keep_before: estimate of the pool's texts that would survive"),
+        ]
+    ),
+)
+
+FINAL_PAIRS = Dataset(
+    "final_pairs",
+    1,
+    "media bucket",
+    "The selection after losses: pairs with an obtained media, balanced anew; what a manifest is made of.",
+    pa.schema(
+        [
+            _PAIR_ID,
+            _column("media_id", pa.string(), "media whose bytes belong to the pair"),
+            _column("text_media_id", pa.string(), "media that the text was said about: media_id, or a copy of it"),
+            _MODALITY,
+            _column("text", pa.string(), "the text that was matched"),
+            _column("lang", pa.string(), "language by fastText lid.176"),
+            _VOCABULARY_LANG,
+            _column("entry_ids", _INTS, "entries found in the text, ascending, each once"),
+            _column("keep_before", pa.float64(), "probability with which it was kept before the fetch"),
+            _column("keep_probability", pa.float64(), "after re-balancing; at most keep_before"),
+            _column("critical_threshold", pa.float64(), "smallest t >= 1 that keeps it by the counts after losses"),
+        ]
+    ),
+)
+
 DATASETS = {
     dataset.name: dataset
     for dataset in (
@@ -291,6 +459,13 @@ DATASETS = {
         KEPT_PAIRS,
         KEPT_COUNTS,
         REJECTIONS,
+        MEDIA,
+        MEDIA_SHARDS,
+        DUPLICATE_GROUPS,
+        DUPLICATES,
+        SURVIVORS,
+        SURVIVOR_COUNTS,
+        FINAL_PAIRS,
     )
 }
 

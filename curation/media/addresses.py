@@ -12,9 +12,9 @@ from typing import Final
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from curation.media.fetch_settings import FetchSettings
 from curation.media.outcomes import ErrorClass, FetchFaultError
 from curation.media.targets import Address
+from curation.recipe.network import FetchSettings
 
 MAX_CACHED_HOSTS: Final = 1 << 16
 FAILURE_TTL_S: Final = 1.0

@@ -23,10 +23,10 @@ from yarl import URL
 
 from curation.crawl.http_messages import BodyTooLargeError, parse_response
 from curation.media.addresses import AddressBook, CheckedResolver
-from curation.media.fetch_settings import FetchSettings
 from curation.media.outcomes import ErrorClass, FetchFaultError
 from curation.media.robots_header import product_token, refused_directive
 from curation.media.targets import BadUrlError, Target, redirect_target
+from curation.recipe.network import FetchSettings
 
 HEADERS_KEPT: Final = (
     *("content-type", "content-length", "content-encoding", "content-disposition", "last-modified", "etag", "date"),

@@ -15,10 +15,10 @@ from typing import Final
 
 from curation.media.addresses import AddressBook
 from curation.media.client import Answer, Client
-from curation.media.fetch_settings import FetchSettings
 from curation.media.outcomes import ErrorClass, FetchFaultError, FetchRequest, FetchStormError, Outcome, printable
 from curation.media.politeness import Host, HostQueues
 from curation.media.targets import BadUrlError, Target, parse_target
+from curation.recipe.network import FetchSettings
 
 STORM_CLASSES: Final = frozenset(
     [

@@ -12,7 +12,7 @@ import io
 import math
 import os
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # img2dataset imports it, and it asks the network for news
@@ -21,56 +21,15 @@ os.environ.setdefault("WANDB_MODE", "disabled")
 import cv2
 import img2dataset.resizer as img2dataset_resizer  # type: ignore[import-untyped]
 
-from curation.errors import RecipeError
 from curation.media.image_decoding import decode_raw, eight_bit, listening, read_exif, upright, upright_size
 from curation.media.image_facts import Header, ImageRefusal, RefusedImage, undecodable
 from curation.media.image_headers import read_header, sniff
+from curation.recipe.media import ImageSettings
 
-_QUALITIES = {"jpg": 100, "png": 9, "webp": 100}
+_OURS = {"max_pixels", "keep_original", "min_image_size", "max_image_area", "max_aspect_ratio"}  # judged here
 _WRITTEN = {"image/jpeg", "image/png", "image/webp"}
 
 vars(img2dataset_resizer)["SuppressStdoutStderr"] = nullcontext  # it would silence what `listening` is to hear
-
-
-@dataclass(frozen=True)
-class ImageSettings:
-    """Options of img2dataset's Resizer under their names and defaults there, and two of ours.
-
-    image_size: pixels of the side that resize_mode speaks of. encode_quality: 0 to 100, for png the compression 0 to 9.
-    disable_all_reencoding: bytes are kept as they came, judged by their header only. keep_original: bytes are kept as
-    they came, but were decoded once. max_pixels: width times height that may be decoded or made; measured at the
-    default, 6 bytes a pixel are held for most files, 16 for the worst (16 bits with alpha: 1 GB). Raises RecipeError.
-    """
-
-    image_size: int = 256
-    resize_mode: str = "border"
-    resize_only_if_bigger: bool = False
-    upscale_interpolation: str = "lanczos"
-    downscale_interpolation: str = "area"
-    encode_quality: int = 95
-    encode_format: str = "jpg"
-    skip_reencode: bool = False
-    disable_all_reencoding: bool = False
-    min_image_size: int = 0
-    max_image_area: float = math.inf
-    max_aspect_ratio: float = math.inf
-    max_pixels: int = 1 << 26
-    keep_original: bool = False
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.encode_quality <= _QUALITIES.get(self.encode_format, 100):
-            raise RecipeError(f"encode_quality {self.encode_quality} is not one of {self.encode_format}")
-        if self.image_size < 1 or self.max_pixels < 1:
-            raise RecipeError("image_size and max_pixels must be 1 or more")
-        self.resizer()
-
-    def resizer(self) -> Any:
-        """img2dataset's Resizer with these options."""
-        ours = {"max_pixels", "keep_original", "min_image_size", "max_image_area", "max_aspect_ratio"}  # judged here
-        try:
-            return img2dataset_resizer.Resizer(**{k: v for k, v in asdict(self).items() if k not in ours})
-        except ValueError as error:
-            raise RecipeError(f"image settings: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -112,7 +71,7 @@ class ImageProcessor:
 
     def __init__(self, settings: ImageSettings) -> None:
         self.settings = settings
-        self._resizer = settings.resizer()
+        self._resizer = img2dataset_resizer.Resizer(**settings.model_dump(exclude=_OURS))
 
     def __call__(self, data: bytes) -> ProcessedImage:
         known: dict[str, Any] = {"sha256": hashlib.sha256(data).hexdigest(), "mime": sniff(data) or None}
@@ -144,9 +103,10 @@ class ImageProcessor:
             raise RefusedImage(ImageRefusal.TRUNCATED, "the file ends within its picture")
         if min(width, height) < settings.min_image_size:
             raise RefusedImage(ImageRefusal.FILTERED_SIZE, f"{width} x {height}")
-        if width * height > settings.max_image_area:
+        if settings.max_image_area is not None and width * height > settings.max_image_area:
             raise RefusedImage(ImageRefusal.FILTERED_AREA, f"{width} x {height}")
-        if max(width, height) > settings.max_aspect_ratio * min(width, height):
+        ratio = settings.max_aspect_ratio
+        if ratio is not None and max(width, height) > ratio * min(width, height):
             raise RefusedImage(ImageRefusal.FILTERED_ASPECT, f"{width} x {height}")
 
     def _pixels_made(self, width: int, height: int) -> int:

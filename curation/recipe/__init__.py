@@ -7,6 +7,8 @@ from curation.recipe.fields import Definition, MatchOption, Modality, ParityVari
 from curation.recipe.filters import Filters
 from curation.recipe.inputs import ArchiveInput, Input, TableColumns, TableInput, WarcInput, WatInput
 from curation.recipe.loading import load_recipe, load_vocabulary_recipe
+from curation.recipe.media import Duplicates, Fetch, ImageSettings
+from curation.recipe.network import FetchSettings
 from curation.recipe.sections import (
     Balance,
     Card,
@@ -16,6 +18,7 @@ from curation.recipe.sections import (
     Language,
     Match,
     Pairs,
+    Rebalance,
     Recipe,
     Runtime,
     Target,
@@ -29,8 +32,12 @@ __all__ = [
     "Count",
     "Definition",
     "Draw",
+    "Duplicates",
     "Extract",
+    "Fetch",
+    "FetchSettings",
     "Filters",
+    "ImageSettings",
     "Input",
     "Language",
     "Match",
@@ -38,6 +45,7 @@ __all__ = [
     "Modality",
     "Pairs",
     "ParityVariant",
+    "Rebalance",
     "Recipe",
     "Runtime",
     "Section",

@@ -36,6 +36,7 @@ NumberOrEach = Annotated[
     Threshold | Annotated[dict[Modality, Threshold], Field(min_length=1)], WrapValidator(_number_or_modalities)
 ]
 Name = Annotated[str, Field(min_length=1)]
+Seconds = Annotated[float, Field(gt=0)]
 TextLanguage = Annotated[str, Field(pattern=f"^({_LANGUAGE})?$")]
 VocabularyLanguage = Annotated[str, Field(pattern=f"^({_LANGUAGE}|other)$")]
 

@@ -24,6 +24,7 @@ from curation.recipe.fields import (
 )
 from curation.recipe.filters import Filters
 from curation.recipe.inputs import Input
+from curation.recipe.media import Duplicates, Fetch
 
 
 class Extract(Section):
@@ -202,6 +203,10 @@ class Balance(Section):
         return self
 
 
+class Rebalance(Balance):
+    """Thresholds after losses: at most those of balance. Without t, tail_share and target every survivor stays."""
+
+
 class Card(Section):
     """The data card."""
 
@@ -229,6 +234,9 @@ class Recipe(Section):
     count: Count = Field(Count(), description="matches to entry counts")
     draw: Draw = Field(Draw(), description="what decides a pair's fate at any threshold")
     balance: Balance = Field(Balance(), description="thresholds")
+    fetch: Fetch | None = Field(None, description="kept pairs to media; null: the run ends with the selection")
+    duplicates: Duplicates = Field(Duplicates(), description="media that show the same picture")
+    rebalance: Rebalance = Field(Rebalance(), description="thresholds after losses")
     card: Card = Field(Card(), description="the data card")
     runtime: Runtime = Field(Runtime(), description="how a run uses the machine; never changes a result")
 

@@ -19,6 +19,11 @@ def bucket_name(number: int) -> str:
     return f"bucket-{number:05d}"
 
 
+def bucket_of(unit: str) -> str:
+    """The bucket that a unit belongs to whose name begins with it: bucket-00003-0f3c... is of bucket-00003."""
+    return unit[: len(bucket_name(0))]
+
+
 def bucket_numbers(media_ids: pa.Array, buckets: int) -> pa.Array:
     """int32 bucket of each media_id: its first 8 hex digits modulo `buckets`."""
     rows = len(media_ids)

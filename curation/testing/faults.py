@@ -12,7 +12,7 @@ from math import ceil
 from typing import Final, Literal
 from urllib.parse import parse_qs, urlsplit
 
-from curation.media.fetch_settings import FetchSettings
+from curation.recipe.network import FetchSettings
 
 BOMB_BYTES: Final = 32 << 20
 CHAIN: Final = 3

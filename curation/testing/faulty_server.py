@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Final, Self
 from urllib.parse import urlsplit
 
-from curation.media.fetch_settings import FetchSettings
+from curation.recipe.network import FetchSettings
 from curation.testing.faults import FAULTS, Exchange, Expected
 
 MAX_REQUEST_BYTES: Final = 64 << 10

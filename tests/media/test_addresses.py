@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from curation.media.addresses import AddressBook, CheckedResolver, is_public
-from curation.media.fetch_settings import FetchSettings
 from curation.media.outcomes import ErrorClass, FetchFaultError
 from curation.media.targets import BadUrlError, parse_target, redirect_target
+from curation.recipe.network import FetchSettings
 
 
 @given(st.text(max_size=60) | st.text("htps:/\\@[]#?%.0x1a \t:", max_size=40).map("http://".__add__))

@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curation.media.client import retry_after
-from curation.media.fetch_settings import FetchSettings
 from curation.media.fetching import fetch_all
 from curation.media.outcomes import ErrorClass, FetchRequest, FetchStormError, Outcome
 from curation.media.robots_header import product_token, refused_directive
+from curation.recipe.network import FetchSettings
 from curation.testing.faults import FAULTS, RETRY_AFTER_S
 from curation.testing.faulty_server import FaultyServer, made_up_body
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from curation.media.fetch_settings import FetchSettings
+from curation.recipe.network import FetchSettings
 from curation.testing.faults import FAULTS, Expected
 from curation.testing.faulty_server import FaultyServer, made_up_body
 

@@ -19,11 +19,12 @@ import cv2
 import exifread
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
-from curation.errors import RecipeError
 from curation.media.image_decoding import decode, read_exif
 from curation.media.image_headers import read_header
-from curation.media.images import ImageProcessor, ImageSettings, ProcessedImage, img2dataset_resizer
+from curation.media.images import ImageProcessor, ProcessedImage, img2dataset_resizer
+from curation.recipe import ImageSettings
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -402,7 +403,7 @@ def test_standard_error_is_itself_again(capfd: pytest.CaptureFixture[str]) -> No
 def test_settings_are_checked_and_travel() -> None:
     for wrong in ({"resize_mode": "stretch"}, {"encode_format": "gif"}, {"encode_format": "png"}, {"image_size": 0},
                   {"max_pixels": 0}, {"downscale_interpolation": "x"}, {"encode_quality": 101}):  # fmt: skip
-        with pytest.raises(RecipeError):
+        with pytest.raises(ValidationError):
             ImageSettings(**wrong)  # type: ignore[arg-type]
     processor = pickle.loads(pickle.dumps(ImageProcessor(ImageSettings(image_size=32))))
     assert processor(encoded(".jpg")).width == 32

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from curation.media.fetch_settings import FetchSettings
 from curation.media.politeness import Host, HostQueues
+from curation.recipe.network import FetchSettings
 
 _HOSTS = st.lists(st.sampled_from("abcde"), max_size=60)
 

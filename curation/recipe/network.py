@@ -1,15 +1,12 @@
-"""How media are fetched: limits, politeness, consent. One place for all defaults."""
+"""fetch.network: limits, politeness, consent. One place for all defaults."""
 
 from __future__ import annotations
 
 from math import ceil
-from typing import Annotated
 
 from pydantic import Field
 
-from curation.recipe.fields import Name, PositiveInt, Section, Share
-
-Seconds = Annotated[float, Field(gt=0)]
+from curation.recipe.fields import Name, PositiveInt, Seconds, Section, Share
 
 
 class FetchSettings(Section):

@@ -1,0 +1,82 @@
+"""Sections of what follows the selection: media fetched and decoded, copies found, the selection balanced again."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic.functional_validators import model_validator
+
+from curation.recipe.fields import Int, PositiveInt, Seconds, Section
+from curation.recipe.network import FetchSettings
+
+Interpolation = Literal["nearest", "linear", "cubic", "area", "lanczos"]
+_QUALITIES = {"jpg": 100, "png": 9, "webp": 100}
+
+
+class ImageSettings(Section):
+    """How fetched images become stored ones: options of img2dataset's Resizer under their names and defaults there.
+
+    max_pixels and keep_original are ours.
+    """
+
+    image_size: PositiveInt = Field(256, description="pixels of the side that resize_mode speaks of")
+    resize_mode: Literal["no", "border", "keep_ratio", "keep_ratio_largest", "center_crop"] = Field(
+        "border", description="as img2dataset's"
+    )
+    resize_only_if_bigger: bool = Field(False, description="leave smaller pictures as they are")
+    upscale_interpolation: Interpolation = Field("lanczos", description="for smaller pictures")
+    downscale_interpolation: Interpolation = Field("area", description="for larger pictures")
+    encode_quality: Annotated[Int, Field(ge=0, le=100)] = Field(95, description="0 to 100; png: compression 0 to 9")
+    encode_format: Literal["jpg", "png", "webp"] = Field("jpg", description="of the stored files")
+    skip_reencode: bool = Field(False, description="keep the bytes of what needs no change")
+    disable_all_reencoding: bool = Field(False, description="keep all bytes as they came, judged by their header only")
+    keep_original: bool = Field(False, description="keep all bytes as they came, after they were decoded once")
+    min_image_size: Annotated[Int, Field(ge=0)] = Field(0, description="pixels of the shorter side, at least")
+    max_image_area: PositiveInt | None = Field(None, description="width times height, at most; null: no limit")
+    max_aspect_ratio: Annotated[float, Field(ge=1)] | None = Field(
+        None, description="longer side by shorter side, at most; null: no limit"
+    )
+    max_pixels: PositiveInt = Field(
+        1 << 26,
+        description="width times height that may be decoded or made; measured, 6 bytes a pixel are held for most "
+        "files, 16 for the worst (16 bits with alpha: 1 GB)",
+    )
+
+    @model_validator(mode="after")
+    def _quality_of_format(self) -> ImageSettings:
+        if self.encode_quality > _QUALITIES[self.encode_format]:
+            reason = f"encode_quality {self.encode_quality} is none of {self.encode_format}"
+            raise ValueError(f"{reason}: give 0 to {_QUALITIES[self.encode_format]}")
+        return self
+
+
+class Fetch(Section):
+    """Kept pairs to media."""
+
+    modalities: list[Literal["image"]] = Field(["image"], min_length=1, description="what is fetched")
+    shard_media: PositiveInt = Field(
+        10_000, description="planned media of a unit, which fill one tar shard (img2dataset: 10,000)"
+    )
+    shard_seconds: Seconds = Field(
+        3600.0, description="wall-clock limit of a unit's fetching; what is left is asked for by a later run"
+    )
+    retry_days: float = Field(
+        7.0,
+        ge=0,
+        description="days since its unit was first done in which every run asks again for a media that failed for a "
+        "passing reason",
+    )
+    image: ImageSettings = Field(ImageSettings(), description="decoding, filtering, resizing, encoding")
+    network: FetchSettings = Field(FetchSettings(), description="limits, politeness, consent")
+
+
+class Duplicates(Section):
+    """Media that show the same picture."""
+
+    max_distance: Annotated[Int, Field(ge=0, le=15)] | None = Field(
+        3, description="bits of 64 in which perceptual hashes of near copies differ at most; null: exact copies only"
+    )
+    texts: Literal["best", "all"] = Field(
+        "best", description="of a picture with many copies: keep the pair with the best text, or all pairs"
+    )
