@@ -16,7 +16,7 @@ from curation.cli_vocab import build, vocab
 from curation.concepts import MatchOptions, Vocabulary
 from curation.errors import CurationError, RecipeError
 from curation.inspect.vocabulary import vocabulary_report
-from curation.pipeline import STAGES
+from curation.pipeline import ALL_STAGES
 from curation.recipe import Definition, load_recipe
 from curation.recipe.loading import PACKAGED
 from curation.runner.progress import Terminal
@@ -51,7 +51,7 @@ def _overrides(overrides: list[str] | None, limit: int | None) -> list[str]:
 
 
 def _stage_names() -> list[str]:
-    return [stage.name for stage in STAGES]
+    return [stage.name for stage in ALL_STAGES]
 
 
 @app.command()

@@ -26,7 +26,7 @@ from curation.inspect.vocabulary import VocabularyReport
 from curation.inspect.vocabulary_text import vocabulary_lines
 from curation.inspect.why import why as looked_up
 from curation.inspect.why_text import why_lines
-from curation.pipeline import STAGES
+from curation.pipeline import ALL_STAGES, stages_of
 from curation.recipe import Recipe
 from curation.runner.catalog import Catalog
 from curation.storage import Store, storage_errors
@@ -36,7 +36,7 @@ def plan(recipe: Recipe, work: str, out: Console) -> None:
     """What `run` would do now, and why. Starts nothing."""
     store = Store.at(work)
     with storage_errors(store):
-        _print(out, plan_lines(forecast(store, recipe, STAGES)))
+        _print(out, plan_lines(forecast(store, recipe, stages_of(recipe))))
 
 
 def describe(dataset: str | None, work: str | None, out: Console, *, markdown: bool = False) -> None:
@@ -104,7 +104,7 @@ def _unwritable(path: str, error: OSError) -> CurationError:
 
 
 def _catalog(work: str) -> Catalog:
-    return Catalog(Store.at(work), STAGES).snapshot()
+    return Catalog(Store.at(work), ALL_STAGES).snapshot()
 
 
 def _print(out: Console, lines: Sequence[str]) -> None:

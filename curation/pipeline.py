@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from curation.recipe import Recipe
 from curation.runner.stage import Stage
 from curation.stages.balance import Balance
 from curation.stages.count import Count
 from curation.stages.draw import Draw
 from curation.stages.extract import Extract
+from curation.stages.fetch import Fetch
 from curation.stages.match import Match
 from curation.stages.pairs import Pairs
 from curation.stages.source_files import SourceFiles
@@ -22,6 +24,19 @@ STAGES: tuple[Stage, ...] = (
     Draw(),  # matches, entry_counts  -> draws          per bucket; independent of any threshold
     Balance(),  # draws, matches, pairs  -> kept_pairs     per bucket
 )
+
+MEDIA_STAGES: tuple[Stage, ...] = (
+    Fetch(),  # kept_pairs             -> media, shards  per list of planned media
+)
+"""What follows the selection where the recipe has a section fetch."""
+
+ALL_STAGES = STAGES + MEDIA_STAGES
+
+
+def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
+    """The stages that a recipe asks for."""
+    return STAGES if recipe.fetch is None else ALL_STAGES
+
 
 VOCABULARY_STAGES: tuple[Stage, ...] = (
     SourceFiles(),  # files of the sources   -> source_files   one unit per file

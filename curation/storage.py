@@ -148,6 +148,45 @@ class Store:
         opened: BinaryIO = self._fs.open(self.url(path), "wb")
         return opened
 
+    @contextmanager
+    def whole(self, path: str) -> Iterator[BinaryIO]:
+        """A new file that takes its name at the end of the block, complete and on the disk, or never."""
+        if not self.is_local:
+            file = self._fs.open(self.url(path), "wb")
+            try:
+                yield file
+            except BaseException:
+                file.discard()
+                raise
+            file.close()
+            return
+        target = Path(self.url(path))
+        scratch = target.with_name(f".{target.name}.{uuid4().hex[:8]}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with scratch.open("wb") as local:
+                yield local
+                local.flush()
+                os.fsync(local.fileno())
+            scratch.replace(target)
+            _sync_folder(target.parent)
+        finally:
+            scratch.unlink(missing_ok=True)
+
+    def size(self, path: str) -> int | None:
+        """Bytes of a file; None where there is none."""
+        try:
+            return int(self._fs.size(self.url(path)))
+        except FileNotFoundError:
+            return None
+
+    def remove_tree(self, folder: str) -> None:
+        """Removes a folder and all that is in it; no error where there is none."""
+        try:
+            self._fs.rm(self.url(folder), recursive=True)
+        except FileNotFoundError:
+            return
+
     def parquet(self, path: str) -> pq.ParquetFile:
         """An open Parquet file."""
         if self.is_local:

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import time
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -16,7 +17,7 @@ from curation.crawl import expand_inputs
 from curation.errors import RecipeError, StageError, WorkFolderError
 from curation.inspect.card import CARD_JSON, CARD_MARKDOWN, write_card
 from curation.inspect.terminal import print_heart
-from curation.pipeline import STAGES
+from curation.pipeline import ALL_STAGES, STAGES, stages_of
 from curation.recipe import Recipe, Runtime
 from curation.runner.engine import SparkEngine, WorkEngine
 from curation.runner.progress import Reporter
@@ -31,17 +32,19 @@ def run(
     """Brings the stages up to date in order, up to `until`, or `only` one whose inputs are there already."""
     started = time.monotonic()
     outcomes: list[StageOutcome] = []
+    stages = _asked_for(recipe, until or only)
     for location in recipe.match.vocabularies.values():
         check_location(location)  # now, not after hours of extraction
     with storage_errors(store):
         refuse_foreign(store)
         scratch = scratch_folder(store)
-        engine = Run(store, recipe, STAGES, lambda: start_spark(recipe.runtime, recipe.name, scratch, ending), reporter)
-        with engine.lease(), ExitStack() as ending:
+        spark = partial(start_spark, recipe.runtime, recipe.name, scratch, ending := ExitStack())
+        engine = Run(store, recipe, ALL_STAGES, spark, reporter)
+        with engine.lease(), ending:
             clean_scratch(scratch)
             if only is not None:
                 _refuse_behind(engine, only)
-            for stage in STAGES:
+            for stage in stages:
                 if only is not None and stage.name != only:
                     continue
                 outcome = engine.execute(stage)
@@ -50,7 +53,7 @@ def run(
                 if stage.name == until:
                     break
             else:
-                if only is None or only == STAGES[-1].name:
+                if only is None or only == stages[-1].name:
                     print_heart(write_card(engine.catalog, recipe), out)
         if only is not None or until is not None:
             _drop_outdated_card(store, outcomes)
@@ -61,6 +64,14 @@ def run(
     verdict = f"{done} units done" if done else idle
     reporter.say(f"{verdict} in {time.monotonic() - started:.1f} s; results in {store.root}")
     return outcomes
+
+
+def _asked_for(recipe: Recipe, name: str | None) -> tuple[Stage, ...]:
+    """The recipe's stages. Raises RecipeError where `name` is none of them."""
+    stages = stages_of(recipe)
+    if name is not None and name not in [stage.name for stage in stages]:
+        raise RecipeError(f"the recipe does not ask for the stage {name}: add its section, e.g. fetch: {{}}")
+    return stages
 
 
 def _drop_outdated_card(store: Store, outcomes: list[StageOutcome]) -> None:
@@ -83,7 +94,7 @@ def refuse_foreign(store: Store) -> None:
 
 def _refuse_behind(engine: Run, only: str) -> None:
     """One stage alone is done only on results of this very recipe."""
-    for stage in STAGES:
+    for stage in stages_of(engine.recipe):
         if stage.name == only:
             return
         if not engine.plan(stage).is_current:

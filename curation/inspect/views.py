@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 
 from curation.errors import WorkFolderError
-from curation.pipeline import STAGES
+from curation.pipeline import ALL_STAGES
 from curation.query import MEMORY_LIMIT, open_duckdb, select
 from curation.runner.catalog import Catalog
 from curation.schemas import DATASETS, REJECTIONS
@@ -27,8 +27,8 @@ def connect(
     DuckDB's extensions stay as installed, URLs are read through fsspec. Raises WorkFolderError where nothing was
     published.
     """
-    catalog = Catalog(Store.at(location), STAGES).snapshot()
-    if not any(catalog.current(stage.name) for stage in STAGES):
+    catalog = Catalog(Store.at(location), ALL_STAGES).snapshot()
+    if not any(catalog.current(stage.name) for stage in ALL_STAGES):
         raise WorkFolderError(
             f"{catalog.store.root} holds no published dataset: give the --work folder of a run, or start one with "
             "`curation run`"
@@ -48,7 +48,7 @@ def dataset(connection: duckdb.DuckDBPyConnection, location: str | Path, name: s
 
     WorkFolderError: unknown name, or not made yet. StaleDatasetError: made from inputs that have been replaced since.
     """
-    files_of(Catalog(Store.at(location), STAGES), name)
+    files_of(Catalog(Store.at(location), ALL_STAGES), name)
     try:
         return connection.view(name)
     except duckdb.CatalogException:
@@ -64,7 +64,7 @@ def files_of(catalog: Catalog, name: str) -> list[str]:
         return catalog.files(name)
     files: list[str] = []
     refusals: list[WorkFolderError] = []
-    writers = [stage.name for stage in STAGES if REJECTIONS in stage.outputs]
+    writers = [stage.name for stage in ALL_STAGES if REJECTIONS in stage.outputs]
     for stage in writers:
         try:
             files += [catalog.store.url(path) for path in catalog.visible(stage).paths(name)]

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
-from uuid import uuid4
+from typing import Protocol
 
 import fsspec
 
@@ -63,19 +61,18 @@ class Member:
     size_bytes: int
 
 
-def write_shard(path_or_file: str | Path | BinaryIO, samples: Iterable[Sample]) -> list[Member]:
+class Sink(Protocol):
+    """What a shard is written to."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+
+def write_shard(file: Sink, samples: Iterable[Sample]) -> list[Member]:
     """Writes samples in their order, one at a time in memory; gives their members in that order.
 
-    A path is a local one; it is seen whole or not at all. An open file is left open, and its caller answers for that.
+    The file is left open, and its caller answers for its name: see `Store.whole`.
     Raises ShardError for names that readers could take for others: see `member_name`.
     """
-    if isinstance(path_or_file, str | Path):
-        with _whole(Path(path_or_file)) as file:
-            return _write(file, samples)
-    return _write(path_or_file, samples)
-
-
-def _write(file: BinaryIO, samples: Iterable[Sample]) -> list[Member]:
     members: list[Member] = []
     keys: set[str] = set()
     at = 0
@@ -202,18 +199,3 @@ def sidecar(columns: Mapping[str, object]) -> bytes:
 
 def _padded(size: int) -> int:
     return size + -size % BLOCK
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes its name only when it is complete and on the disk."""
-    scratch = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with scratch.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)

@@ -29,6 +29,9 @@ class WorkEngine(Protocol):
     def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
         """Applies a function to each item; results in order."""
 
+    def tasks(self) -> int:
+        """Tasks that run at the same time."""
+
     def units(self, stage: UnitStage, task: Task, units: Sequence[Unit], on_done: OnDone) -> list[Result]:
         """Does units."""
 
@@ -43,6 +46,9 @@ class LocalEngine:
 
     def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
         return [function(item) for item in items]
+
+    def tasks(self) -> int:
+        return 1
 
     def units(self, stage: UnitStage, task: Task, units: Sequence[Unit], on_done: OnDone) -> list[Result]:
         results: list[Result] = []
@@ -74,6 +80,9 @@ class SparkEngine:
 
     def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
         return self._watched(lambda: self._spread(items).map(function).collect(), lambda units, rows: None)
+
+    def tasks(self) -> int:
+        return int(self._spark.sparkContext.defaultParallelism)
 
     def units(self, stage: UnitStage, task: Task, units: Sequence[Unit], on_done: OnDone) -> list[Result]:
         done, rows = self._accumulators()

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import curation
 from curation.errors import ConservationError, StageError, WorkFolderError
@@ -18,7 +19,7 @@ from curation.runner.engine import WorkEngine
 from curation.runner.lease import Lease
 from curation.runner.progress import Reporter
 from curation.runner.stage import Manifest, Planning, ShuffleStage, Stage, Task, UnitStage
-from curation.runner.units import Unit, UnitReport, digest, report_name, reports_folder
+from curation.runner.units import Unit, UnitReport, digest, report_name, reports_folder, stored_report
 from curation.runner.work import Result, UnitFailure, run_reduce
 from curation.storage import Store
 
@@ -78,6 +79,9 @@ class _LazyEngine:
     def map(self, function: Any, items: Any) -> list[Any]:
         return self.get().map(function, items)
 
+    def tasks(self) -> int:
+        return self.get().tasks()
+
 
 class Run:
     """A recipe on a work folder."""
@@ -125,18 +129,10 @@ class Run:
             finished = self.store.names(reports_folder(stage.name))
             unread = [unit for unit in unread if report_name(unit) in finished]
         with ThreadPoolExecutor(_READERS) as readers:
-            reports = readers.map(lambda unit: self._report(stage, unit), unread)
+            reports = readers.map(lambda unit: stored_report(self.store, stage.name, unit), unread)
             known.update((report.unit, report) for report in reports if report is not None)
         final = [known[unit.name] for unit in units if unit.name in known and stage.is_final(unit, known[unit.name])]
         return {report.unit: report for report in self._whole(final)}
-
-    def _report(self, stage: Stage, unit: Unit) -> UnitReport | None:
-        """A unit's report; None where it is damaged, so that the unit is done again."""
-        try:
-            report = UnitReport.from_json(self.store.read_json(f"{reports_folder(stage.name)}/{report_name(unit)}"))
-        except (WorkFolderError, TypeError, KeyError, AttributeError):
-            return None
-        return report if report.identity == unit.identity else None
 
     def _whole(self, reports: list[UnitReport]) -> list[UnitReport]:
         """The reports whose files are all there in full size."""
@@ -186,7 +182,9 @@ class Run:
         self.catalog.publish(manifest)
 
     def _do(self, plan: StagePlan, pending: list[Unit]) -> dict[str, UnitReport]:
-        stage, task = plan.stage, Task(self.store, plan.version, plan.settings, plan.context)
+        token = self._lease.token if self._lease is not None else uuid4().hex
+        tasks = min(self._engine.get().tasks(), len(pending))
+        stage, task = plan.stage, Task(self.store, plan.version, plan.settings, plan.context, token, tasks)
         with self._reporter.stage(stage.name, len(pending)) as line:
             if isinstance(stage, ShuffleStage):
                 items = stage.items(plan.planning)

@@ -99,12 +99,18 @@ class Task:
     version: str
     settings: dict[str, Any]
     context: dict[str, Any] = field(default_factory=dict)
+    run: str = ""  # told apart from every other run, and of no influence on results
+    tasks: int = 1  # units that are worked on at the same time, at most
 
 
 class Engine(Protocol):
     """Hands work to workers: Spark, or this process."""
 
     def map(self, function: Any, items: Sequence[Any]) -> list[Any]: ...
+
+    def tasks(self) -> int:
+        """Tasks that run at the same time."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -156,11 +162,21 @@ class Stage(ABC):
 
 
 class UnitStage(Stage):
-    """Independent units, each a function from its inputs to rows."""
+    """Independent units, each a function from its inputs to rows.
+
+    Where `once` is set, what a unit does shows outside (requests to hosts): of several attempts at a unit, as
+    speculation and lost executors make them, one works and the others wait for it.
+    """
+
+    once: ClassVar[bool] = False
 
     @abstractmethod
     def process(self, unit: Unit, task: Task, writer: UnitWriter) -> None:
         """Does one unit; a batch at a time in memory."""
+
+    def committed(self, unit: Unit, task: Task) -> None:
+        """After a unit's report is written: lets go of what only served to get there. May never come to pass."""
+        return
 
 
 class ShuffleStage(Stage):

@@ -7,8 +7,10 @@ import json
 import os
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import Any, BinaryIO
 from uuid import uuid4
 
@@ -18,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import xxhash
 
-from curation.errors import ConservationError
+from curation.errors import ConservationError, WorkFolderError
 from curation.schemas import NEARLY_ALL_DIFFER, REJECTIONS, Dataset
 from curation.storage import Store
 
@@ -63,6 +65,7 @@ class UnitReport:
     files: dict[str, list[FileEntry]] = field(default_factory=dict)
     wall_s: float = 0.0
     cpu_s: float = 0.0
+    finished_at: str = ""
 
     def rows(self, dataset: str) -> int:
         return sum(entry.rows for entry in self.files.get(dataset, []))
@@ -83,11 +86,11 @@ class UnitReport:
         return cls(**{**tree, "files": files})
 
 
-class _HashingFile:
-    """Counts and hashes what is written through it."""
+class HashingFile:
+    """Counts and hashes what is written through it; `also` gets it, too."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+    def __init__(self, file: BinaryIO, also: Callable[[Any], object] | None = None) -> None:
+        self._file, self._also = file, also
         self._hash = xxhash.xxh3_128()
         self.size = 0
         self.closed = False
@@ -95,6 +98,8 @@ class _HashingFile:
     def write(self, data: Any) -> int:
         self._file.write(data)
         self._hash.update(data)
+        if self._also is not None:
+            self._also(data)
         self.size += len(data)
         return len(data)
 
@@ -141,7 +146,7 @@ class _DatasetWriter:
         self._store, self._folder, self._dataset = store, folder, dataset
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = self._pending_bytes = 0
-        self._sink: _HashingFile | None = None
+        self._sink: HashingFile | None = None
         self._parquet: pq.ParquetWriter | None = None
         self._path = ""
         self.entries: list[FileEntry] = []
@@ -169,7 +174,7 @@ class _DatasetWriter:
         self._pending, self._pending_rows, self._pending_bytes = [], 0, 0
         if self._parquet is None:
             self._path = f"{self._folder}/{len(self.entries):05d}.parquet"
-            self._sink = _HashingFile(self._store.open_write(self._path))
+            self._sink = HashingFile(self._store.open_write(self._path))
             repeating = [field for field in self._dataset.schema if field.name not in NEARLY_ALL_DIFFER]
             self._parquet = pq.ParquetWriter(
                 pa.PythonFile(self._sink, mode="w"),
@@ -216,6 +221,8 @@ class UnitWriter:
         self._started = time.monotonic(), time.process_time()
         self.counts: Counter[str] = Counter()
         self.rejected: Counter[str] = Counter()
+        self.others: dict[str, list[FileEntry]] = {}
+        """Files of this unit that are no Parquet, by a name of the stage's: they count as its datasets' files do."""
 
     def _writer(self, dataset: Dataset) -> _DatasetWriter:
         if dataset.name not in self._writers:
@@ -263,9 +270,10 @@ class UnitWriter:
         """
         self._flush_rejections()
         files = {name: writer.close() for name, writer in self._writers.items()}
+        files |= self.others
         for name, entries in files.items():
             committed = sum(entry.rows for entry in entries)
-            if committed != self._expected[name]:
+            if name not in self.others and committed != self._expected[name]:
                 raise ConservationError(
                     f"{self._stage}/{self._unit.name}: {self._expected[name]} rows of {name} were written but the "
                     f"files hold {committed}: check the disk, then run again"
@@ -279,8 +287,9 @@ class UnitWriter:
             files,
             round(time.monotonic() - wall, 3),
             round(time.process_time() - cpu, 3),
+            datetime.now(UTC).isoformat(timespec="seconds"),
         )
-        self._store.put_json(f"{reports_folder(self._stage)}/{report_name(self._unit)}", report.to_json())
+        self._store.put_json(report_path(self._stage, self._unit), report.to_json())
         return report
 
     def abandon(self) -> None:
@@ -292,9 +301,22 @@ def reports_folder(stage: str) -> str:
     return f"_runs/{stage}/reports"
 
 
+def report_path(stage: str, unit: Unit) -> str:
+    return f"{reports_folder(stage)}/{report_name(unit)}"
+
+
 def report_name(unit: Unit) -> str:
     """Reports are kept by what a unit's result depends on, so whoever needs it again finds it, in whatever version."""
     return f"{unit.name}.{unit.identity[:16]}.json"
+
+
+def stored_report(store: Store, stage: str, unit: Unit) -> UnitReport | None:
+    """A unit's report; None where there is none or it is damaged, so that the unit is done again."""
+    try:
+        report = UnitReport.from_json(store.read_json(report_path(stage, unit)))
+    except (WorkFolderError, TypeError, KeyError, AttributeError):
+        return None
+    return report if report.identity == unit.identity else None
 
 
 def worker_name() -> str:

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.errors import CurationError
+from curation.runner.lease import Lease
 from curation.runner.stage import ShuffleStage, Task, UnitStage
-from curation.runner.units import Unit, UnitReport, UnitWriter
+from curation.runner.units import Unit, UnitReport, UnitWriter, report_name, stored_report
 from curation.storage import explain_os_error
 
 
@@ -28,11 +29,28 @@ Result = UnitReport | UnitFailure
 
 
 def run_unit(stage: UnitStage, task: Task, unit: Unit) -> Result:
-    """Does and commits one unit."""
+    """Does and commits one unit; one that must be done once is done by whoever is at it."""
+    if not stage.once:
+        return _done(stage, task, unit)
+    claim = Lease(task.store, f"_runs/{stage.name}/claims/{report_name(unit)}")
+    try:
+        while claim.attempt() is not None:
+            pass  # that took as long as a sign of life
+        try:
+            return stored_report(task.store, stage.name, unit) or _done(stage, task, unit)
+        finally:
+            claim.release()
+    except Exception as error:  # noqa: BLE001 - as below
+        return _failure(unit.name, error, task)
+
+
+def _done(stage: UnitStage, task: Task, unit: Unit) -> Result:
     writer = UnitWriter(task.store, stage.name, task.version, unit)
     try:
         stage.process(unit, task, writer)
-        return writer.commit()
+        report = writer.commit()
+        stage.committed(unit, task)
+        return report
     except Exception as error:  # noqa: BLE001 - the boundary: an error becomes one line on the driver, not a Java trace
         writer.abandon()
         return _failure(unit.name, error, task)

@@ -8,6 +8,7 @@ import json
 import shutil
 import subprocess
 import tarfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import fsspec
@@ -27,6 +28,7 @@ from curation.media.shards import (
     sidecar,
     write_shard,
 )
+from curation.storage import Store
 
 NAMES = st.text("abcXYZ019_- %", min_size=1, max_size=20)
 KEYS = st.lists(NAMES, min_size=1, max_size=3).map("/".join)
@@ -38,6 +40,11 @@ THREE = [
     Sample("000001", {"jpg": b"y" * 512}),
     Sample("f/000002", {"jpg": b"z", "seg.png": b"mask"}),
 ]
+
+
+def to_file(path: Path, samples: Iterable[Sample]) -> list[Member]:
+    with Store(str(path.parent)).whole(path.name) as file:
+        return write_shard(file, samples)
 
 
 def written(samples: list[Sample]) -> tuple[bytes, list[Member]]:
@@ -76,7 +83,7 @@ def test_gnu_tar_extracts_and_compares(tmp_path: Path) -> None:
     tar = shutil.which("tar")
     if tar is None:
         pytest.skip("no tar here")
-    write_shard(tmp_path / "s.tar", THREE)
+    to_file(tmp_path / "s.tar", THREE)
     done = subprocess.run([tar, "-xvf", "s.tar"], cwd=tmp_path, capture_output=True, text=True, timeout=20, check=True)
     assert done.stderr == ""
     for sample in THREE:
@@ -86,7 +93,7 @@ def test_gnu_tar_extracts_and_compares(tmp_path: Path) -> None:
 
 def test_webdataset_groups_samples(tmp_path: Path) -> None:
     webdataset = pytest.importorskip("webdataset")
-    write_shard(tmp_path / "s.tar", THREE)
+    to_file(tmp_path / "s.tar", THREE)
     found = list(webdataset.WebDataset(str(tmp_path / "s.tar"), shardshuffle=False, empty_check=False))
     assert [sample["__key__"] for sample in found] == [sample.key for sample in THREE]
     for sample, ours in zip(found, THREE, strict=True):
@@ -145,19 +152,19 @@ def test_a_failing_source_leaves_no_file_and_the_old_one(tmp_path: Path) -> None
 
     target = tmp_path / "sub" / "s.tar"
     with pytest.raises(RuntimeError):
-        write_shard(target, failing())
+        to_file(target, failing())
     assert list(target.parent.iterdir()) == []
-    write_shard(target, THREE)
+    to_file(target, THREE)
     before = target.read_bytes()
     with pytest.raises(RuntimeError):
-        write_shard(target, failing())
+        to_file(target, failing())
     assert target.read_bytes() == before and len(list(target.parent.iterdir())) == 1
 
 
 def test_check_gives_the_members_of_a_whole_shard(tmp_path: Path) -> None:
-    members = write_shard(tmp_path / "s.tar", THREE)
+    members = to_file(tmp_path / "s.tar", THREE)
     assert check_shard(tmp_path / "s.tar") == members
-    write_shard(tmp_path / "empty.tar", [])
+    to_file(tmp_path / "empty.tar", [])
     assert check_shard(tmp_path / "empty.tar") == []
 
 
