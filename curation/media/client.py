@@ -25,7 +25,7 @@ from curation.crawl.http_messages import BodyTooLargeError, parse_response
 from curation.media.addresses import AddressBook, CheckedResolver
 from curation.media.outcomes import ErrorClass, FetchFaultError
 from curation.media.robots_header import product_token, refused_directive
-from curation.media.targets import BadUrlError, Target, redirect_target
+from curation.media.targets import BadUrlError, Target, parse_target, redirect_target
 from curation.recipe.network import FetchSettings
 
 HEADERS_KEPT: Final = (
@@ -63,6 +63,7 @@ class Client:
         self._book = book
         self._agents = frozenset(map(str.lower, settings.agents)) | {product_token(settings.user_agent)}
         self._refuse = frozenset(map(str.lower, settings.refuse))
+        self._mirror = None if settings.mirror is None else parse_target(f"http://{settings.mirror}/")
 
     async def __aenter__(self) -> Self:
         settings = self._settings
@@ -97,17 +98,18 @@ class Client:
     async def get(self, target: Target, answer: Answer, *, limit_s: float) -> None:
         """Asks for a target once, within limit_s seconds, and fills the answer: its body, or its location.
 
-        Raises FetchFaultError.
+        With settings.mirror, that is asked for it. Raises FetchFaultError.
         """
         begun = time.monotonic()
-        if target.address is None:
+        asked = self._mirror or target
+        if asked.address is None:
             try:
                 async with asyncio.timeout(limit_s):
-                    await self._book.addresses(target.host)
+                    await self._book.addresses(asked.host)
             except TimeoutError:
                 raise FetchFaultError(ErrorClass.DNS, f"no addresses in {limit_s:g} s", transient=True) from None
         else:
-            self._book.check(target.address)
+            self._book.check(asked.address)
         try:
             await self._exchange(target, answer, max(limit_s - (time.monotonic() - begun), 0.001))
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
@@ -116,10 +118,12 @@ class Client:
     async def _exchange(self, target: Target, answer: Answer, limit_s: float) -> None:
         settings = self._settings
         limits = aiohttp.ClientTimeout(limit_s, None, settings.read_timeout_s, settings.connect_timeout_s)
+        url, headers = target.url, None
+        if self._mirror is not None:
+            _, _, place, path = target.url.split("/", 3)
+            url, headers = self._mirror.url + path, {"Host": place}
         async with self._session.get(
-            URL(target.url, encoded=True),
-            allow_redirects=False,
-            timeout=limits,
+            URL(url, encoded=True), headers=headers, allow_redirects=False, timeout=limits
         ) as response:
             answer.http_status = response.status
             answer.headers = _kept(response.headers)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from math import ceil
 
 from pydantic import Field
+from pydantic.functional_validators import field_validator
 
+from curation.media.targets import parse_target
 from curation.recipe.fields import Name, PositiveInt, Seconds, Section, Share
 
 
@@ -66,6 +68,19 @@ class FetchSettings(Section):
     hosts: dict[str, list[str]] | None = Field(
         None, description="name -> addresses, instead of DNS; other names do not exist. For tests and mirrors"
     )
+    mirror: Name | None = Field(
+        None,
+        pattern=r"^[^\s/\\?#@]+$",
+        description="host:port of a server that is asked, over plain HTTP, instead of the URL's host, which is sent as "
+        "Host: replays, demos, tests. Its address is the one that is checked",
+    )
+
+    @field_validator("mirror")
+    @classmethod
+    def _can_be_asked(cls, mirror: str | None) -> str | None:
+        if mirror is not None:
+            parse_target(f"http://{mirror}/")  # its BadUrlError is a ValueError
+        return mirror
 
     def shared(self, tasks: int) -> FetchSettings:
         """The settings of each of `tasks` calls that run beside each other and know nothing of each other.

@@ -4,6 +4,7 @@
     web.warc_candidates(), web.candidates()                   # what readers of the one and the other must find
     edges = build_edge_archives(folder)                       # one known damage each
     table = build_table(path, 5_000_000, vocabulary=entries)  # (url, caption, page_url) with a long tail
+    with curation.testing.mirror.Mirror() as mirror: ...      # the web's images, drawn and served, with usual losses
 """
 
 from curation.testing.candidates import Candidate
