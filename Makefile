@@ -21,7 +21,7 @@ $(VENV)/ready: requirements.lock pyproject.toml
 
 demo: setup ## the whole pipeline on a small web that is generated on the spot
 	@$(BIN)/python -m curation.testing demo-output/web
-	@$(BIN)/curation run recipes/demo.yaml --work demo-output/run
+	@$(BIN)/python -m curation.testing serve -- $(BIN)/curation run recipes/demo.yaml --work demo-output/run --set fetch.network.mirror={mirror}
 
 test: setup ## the tests (10 minutes at most on 2 cores)
 	@$(BIN)/python -m pytest -m "not slow"

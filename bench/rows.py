@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from bench import language, match_stage, matching, pages, wat
+from bench import fetching, language, match_stage, matching, pages, wat
 from bench.harness import Row
 
-ROWS: dict[str, Row] = {row.name: row for row in (*matching.ROWS, match_stage.ROW, wat.ROW, language.ROW, pages.PAGES)}
+ROWS: dict[str, Row] = {
+    row.name: row for row in (*matching.ROWS, match_stage.ROW, wat.ROW, language.ROW, pages.PAGES, fetching.ROW)
+}
+"""All rows, by name."""

@@ -69,6 +69,14 @@ def run(
     workflow.run(loaded, Store.at(work), until=until, reporter=Terminal(console), out=out)
 
 
+@app.command("top-up")
+def top_up(recipe: RecipePath, work: WorkFolder, overrides: Overrides = None) -> None:
+    """Run, and keep more pairs, until balance.target is reached after what fetching and duplicates lose."""
+    done = workflow.top_up(load_recipe(recipe, overrides or []), Store.at(work), reporter=Terminal(console), out=out)
+    for line in done.lines():
+        out.print(line, markup=False)
+
+
 @app.command()
 def validate(recipe: RecipePath, overrides: Overrides = None) -> None:
     """Check a recipe, its inputs and its vocabularies without doing anything."""

@@ -7,11 +7,15 @@ from curation.runner.stage import Stage
 from curation.stages.balance import Balance
 from curation.stages.count import Count
 from curation.stages.draw import Draw
+from curation.stages.duplicates import Duplicates
 from curation.stages.extract import Extract
 from curation.stages.fetch import Fetch
 from curation.stages.match import Match
+from curation.stages.near import Near
 from curation.stages.pairs import Pairs
+from curation.stages.rebalance import Rebalance
 from curation.stages.source_files import SourceFiles
+from curation.stages.survive import Survive
 from curation.stages.term_counts import TermCounts
 from curation.stages.terms import Terms
 from curation.stages.vocabulary import Vocabulary
@@ -27,6 +31,10 @@ STAGES: tuple[Stage, ...] = (
 
 MEDIA_STAGES: tuple[Stage, ...] = (
     Fetch(),  # kept_pairs             -> media, shards  per list of planned media
+    Near(),  # media, kept_pairs      -> duplicate_groups  by a hash of what copies share
+    Duplicates(),  # duplicate_groups       -> duplicates     in one piece
+    Survive(),  # kept_pairs, media ...  -> survivors      per bucket
+    Rebalance(),  # survivors              -> final_pairs    per bucket
 )
 """What follows the selection where the recipe has a section fetch."""
 

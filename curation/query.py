@@ -14,17 +14,21 @@ import duckdb
 import fsspec
 import pyarrow as pa
 
-from curation.schemas import Dataset
+from curation.media.refusals import Tombstones
+from curation.schemas import MEDIA, Dataset
 from curation.storage import Store
 
 MEMORY_LIMIT = "2GB"  # beyond it DuckDB spills to the temporary folder
 MAX_THREADS = 8
 
+_ABOUT = ("media_id", "kept_media_id", "text_media_id", "id")
+"""Columns that say which media a row is about."""
 _SQL_TYPES = {
     pa.string(): "VARCHAR",
     pa.int16(): "SMALLINT",
     pa.int32(): "INTEGER",
     pa.int64(): "BIGINT",
+    pa.uint64(): "UBIGINT",
     pa.float32(): "FLOAT",
     pa.float64(): "DOUBLE",
     pa.bool_(): "BOOLEAN",
@@ -40,7 +44,8 @@ class Query:
     def view(self, name: str, dataset: Dataset, paths: Sequence[str]) -> None:
         """`name` becomes the rows of some files (paths within the work folder); without files it is empty."""
         files = [self._store.url(path) for path in paths]
-        self._database.execute(f"CREATE VIEW {name} AS {select(dataset, files)}").fetchall()
+        left = leave_out_forgotten(self._store, self._database, dataset)
+        self._database.execute(f"CREATE VIEW {name} AS {select(dataset, files)}{left if files else ''}").fetchall()
 
     def arrow(self, name: str, table: pa.Table) -> None:
         """`name` becomes an Arrow table."""
@@ -93,6 +98,21 @@ def open_duckdb(
     if not store.is_local:
         connection.register_filesystem(fsspec.core.url_to_fs(store.root)[0])
     return connection
+
+
+def leave_out_forgotten(store: Store, connection: duckdb.DuckDBPyConnection, of: Dataset) -> str:
+    """The end of `select` by which rows of forgotten media are left out; empty where there are none.
+
+    The ledger's rows stay once they say no more than that.
+    """
+    columns = [name for name in _ABOUT if name in of.columns]
+    if not columns or not (media_ids := Tombstones.read(store).media_ids):
+        return ""
+    connection.execute("CREATE TEMP TABLE IF NOT EXISTS forgotten_media AS SELECT unnest(?) AS media_id",
+                       [sorted(media_ids)])  # fmt: skip
+    gone = (f"coalesce({name} IN (SELECT media_id FROM forgotten_media), false)" for name in columns)
+    stays = " OR media_url = ''" if of.name == MEDIA.name else ""
+    return f" WHERE NOT ({' OR '.join(gone)}){stays}"
 
 
 def select(of: Dataset, files: Sequence[str], columns: Sequence[str] | None = None) -> str:

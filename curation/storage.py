@@ -150,7 +150,7 @@ class Store:
 
     @contextmanager
     def whole(self, path: str) -> Iterator[BinaryIO]:
-        """A new file that takes its name at the end of the block, complete and on the disk, or never."""
+        """A new file that takes its name at the end of the block, complete and on the disk, or never; one at a time."""
         if not self.is_local:
             file = self._fs.open(self.url(path), "wb")
             try:
@@ -161,8 +161,10 @@ class Store:
             file.close()
             return
         target = Path(self.url(path))
-        scratch = target.with_name(f".{target.name}.{uuid4().hex[:8]}")
         target.parent.mkdir(parents=True, exist_ok=True)
+        for left in target.parent.glob(f".{target.name}.????????"):  # by writers that were killed
+            left.unlink(missing_ok=True)
+        scratch = target.with_name(f".{target.name}.{uuid4().hex[:8]}")
         try:
             with scratch.open("wb") as local:
                 yield local

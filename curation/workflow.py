@@ -17,13 +17,16 @@ from curation.crawl import expand_inputs
 from curation.errors import RecipeError, StageError, WorkFolderError
 from curation.inspect.card import CARD_JSON, CARD_MARKDOWN, write_card
 from curation.inspect.terminal import print_heart
-from curation.pipeline import ALL_STAGES, STAGES, stages_of
+from curation.pipeline import ALL_STAGES, stages_of
 from curation.recipe import Recipe, Runtime
+from curation.runner.catalog import Catalog
 from curation.runner.engine import SparkEngine, WorkEngine
 from curation.runner.progress import Reporter
 from curation.runner.run import Run, StageOutcome
 from curation.runner.stage import Stage
 from curation.storage import Store, storage_errors
+from curation.top_up import Sizes, TopUp, check, measured
+from curation.top_up import top_up as topped_up
 
 
 def run(
@@ -33,6 +36,7 @@ def run(
     started = time.monotonic()
     outcomes: list[StageOutcome] = []
     stages = _asked_for(recipe, until or only)
+    width = 1 + max(len(stage.name) for stage in stages)
     for location in recipe.match.vocabularies.values():
         check_location(location)  # now, not after hours of extraction
     with storage_errors(store):
@@ -49,14 +53,14 @@ def run(
                     continue
                 outcome = engine.execute(stage)
                 outcomes.append(outcome)
-                reporter.say(outcome_line(stage, outcome))
+                reporter.say(outcome_line(stage, outcome, width))
                 if stage.name == until:
                     break
             else:
                 if only is None or only == stages[-1].name:
                     print_heart(write_card(engine.catalog, recipe), out)
         if only is not None or until is not None:
-            _drop_outdated_card(store, outcomes)
+            _drop_outdated_card(store, outcomes, stages[-1].name)
     done = sum(outcome.units_done for outcome in outcomes)
     idle = (
         "earlier results taken up again" if any(o.published for o in outcomes) else "nothing to do: all is up to date"
@@ -74,9 +78,9 @@ def _asked_for(recipe: Recipe, name: str | None) -> tuple[Stage, ...]:
     return stages
 
 
-def _drop_outdated_card(store: Store, outcomes: list[StageOutcome]) -> None:
+def _drop_outdated_card(store: Store, outcomes: list[StageOutcome], last: str) -> None:
     """A card beside newer data would tell of a selection that readers no longer see."""
-    if any(outcome.published for outcome in outcomes) and outcomes[-1].manifest.stage != STAGES[-1].name:
+    if any(outcome.published for outcome in outcomes) and outcomes[-1].manifest.stage != last:
         for name in (CARD_JSON, CARD_MARKDOWN):
             store.remove(name)
 
@@ -155,6 +159,21 @@ def start_spark(runtime: Runtime, name: str, scratch: str, ending: ExitStack) ->
     if not borrowed:
         ending.callback(stop_session, session)
     return SparkEngine(session, runtime.shuffle_partitions)
+
+
+def top_up(recipe: Recipe, store: Store, *, reporter: Reporter, out: Console) -> TopUp:
+    """Runs, and keeps more pairs, until the recipe's target is reached after losses, or nothing is left to take."""
+    check(recipe)
+
+    def once() -> Sizes:
+        run(recipe, store, reporter=reporter, out=Console(quiet=True))
+        with storage_errors(store):
+            return measured(catalog.snapshot(), recipe)
+
+    catalog = Catalog(store, ALL_STAGES)
+    done = topped_up(once, store, recipe)
+    print_heart(write_card(catalog, recipe), out)
+    return done
 
 
 def validate(recipe: Recipe) -> list[str]:

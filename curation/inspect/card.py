@@ -13,12 +13,13 @@ from importlib.metadata import PackageNotFoundError, version
 
 import curation
 from curation.errors import WorkFolderError
+from curation.inspect.card_media import media_section
 from curation.inspect.card_sizes import sizes_at_other_thresholds
 from curation.inspect.card_tables import FACETS, CardTables, Row
 from curation.inspect.card_text import card_markdown
 from curation.inspect.card_words import filter_kind
 from curation.inspect.wording import changed_settings
-from curation.pipeline import STAGES
+from curation.pipeline import stages_of
 from curation.query import open_duckdb
 from curation.recipe import Pairs as PairsSection
 from curation.recipe import Recipe
@@ -49,7 +50,7 @@ _FUNNEL = (
 
 def build_card(catalog: Catalog, recipe: Recipe) -> Row:
     """The card of a finished run. Raises WorkFolderError or StaleDatasetError where a stage is missing or outdated."""
-    manifests = {stage.name: catalog.visible(stage.name) for stage in STAGES}
+    manifests = {stage.name: catalog.visible(stage.name) for stage in stages_of(recipe)}
     database = open_duckdb(catalog.store, memory_limit=_MEMORY_LIMIT, threads=min(_MOST_THREADS, os.cpu_count() or 1))
     try:
         tables = CardTables(catalog, manifests, database)
@@ -58,7 +59,7 @@ def build_card(catalog: Catalog, recipe: Recipe) -> Row:
         card = {
             "card_version": CARD_VERSION,
             "recipe": _recipe(recipe, manifests),
-            "versions": _versions(manifests),
+            "versions": _versions(recipe, manifests),
             "inputs": _inputs(catalog, manifests["extract"]),
             "funnel": _funnel(tables, manifests),
             "rejections": [
@@ -76,6 +77,7 @@ def build_card(catalog: Catalog, recipe: Recipe) -> Row:
                 balance.settings.get("pivot", "en"),
                 balance.settings.get("other_languages", "step"),
             ),
+            "media": media_section(manifests),
             "top_entries": tables.top_entries(recipe.card.top_entries),
             "breakdowns": {facet: tables.breakdown(facet) for facet in FACETS},
         }
@@ -89,7 +91,7 @@ def build_card(catalog: Catalog, recipe: Recipe) -> Row:
 
 def write_card(catalog: Catalog, recipe: Recipe) -> Row:
     """Puts card.json and card.md into the work folder, unless those there describe this very run; gives the card."""
-    manifests = {stage.name: catalog.visible(stage.name) for stage in STAGES}
+    manifests = {stage.name: catalog.visible(stage.name) for stage in stages_of(recipe)}
     known = _known_card(catalog)
     if known.get("run", {}).get("describes") == _describes(recipe, manifests):
         return known
@@ -129,7 +131,7 @@ def _recipe(recipe: Recipe, manifests: Manifests) -> Row:
     }
 
 
-def _versions(manifests: Manifests) -> Row:
+def _versions(recipe: Recipe, manifests: Manifests) -> Row:
     libraries: dict[str, str | None] = {}
     for name in _LIBRARIES:
         try:
@@ -138,7 +140,7 @@ def _versions(manifests: Manifests) -> Row:
             libraries[name] = None
     datasets = {
         dataset.name: {"version": manifests[stage.name].version, "schema": dataset.version}
-        for stage in STAGES
+        for stage in stages_of(recipe)
         for dataset in stage.outputs
         if dataset is not REJECTIONS
     }
@@ -326,7 +328,7 @@ def _notes(card: Row, recipe: Recipe, manifests: Manifests) -> list[str]:
         )
     if recipe.extract.limit_archives is not None:
         notes.append(f"only the first {recipe.extract.limit_archives:,} input files were read (extract.limit_archives)")
-    for stage in STAGES:
+    for stage in stages_of(recipe):
         wanted = json.loads(json.dumps(stage.settings(recipe)))
         found = json.loads(json.dumps(manifests[stage.name].settings))
         notes += [
@@ -362,7 +364,7 @@ def _run(catalog: Catalog, recipe: Recipe, manifests: Manifests) -> Row:
             "rows": manifests[stage.name].rows(dataset.name),
             "size_bytes": manifests[stage.name].size_bytes(dataset.name),
         }
-        for stage in STAGES
+        for stage in stages_of(recipe)
         for dataset in stage.outputs
         if dataset is not REJECTIONS
     ]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from curation.inspect.card_filters import filters_section
+from curation.inspect.card_media import media_markdown
 from curation.inspect.card_words import (
     Row,
     count,
@@ -58,6 +59,7 @@ def card_markdown(card: Row) -> str:
         _thresholds,
         _balance,
         _sizes,
+        media_markdown,
         _top_entries,
         _breakdowns,
         _published,

@@ -8,14 +8,15 @@ from curation.inspect.wording import duration, how_many, size
 
 def plan_lines(forecast: Forecast) -> list[str]:
     """One line per stage with its units, estimates and reasons, and the whole run's time."""
-    lines = [line for stage in forecast.stages for line in _stage(stage)]
+    width = 1 + max((len(stage.stage) for stage in forecast.stages), default=0)
+    lines = [line for stage in forecast.stages for line in _stage(stage, width)]
     if forecast.is_current:
         return [*lines, "nothing to do: everything is up to date"]
     return [*lines, _total(forecast)]
 
 
-def _stage(stage: StageForecast) -> list[str]:
-    head = f"{stage.stage:<8}"
+def _stage(stage: StageForecast, width: int) -> list[str]:
+    head = f"{stage.stage:<{width}}"
     if stage.is_current:
         return [f"{head}up to date ({how_many(stage.units, 'unit')})"]
     if stage.to_do == 0:
@@ -23,7 +24,7 @@ def _stage(stage: StageForecast) -> list[str]:
     else:
         amount = f"{'' if stage.exact else 'at most '}{stage.to_do:,} of {how_many(stage.units, 'unit')} to do"
     lines = [f"{head}{amount}{_estimates(stage)}"]
-    return lines + [f"{'':<8}because: {reason}" for reason in stage.reasons]
+    return lines + [f"{'':<{width}}because: {reason}" for reason in stage.reasons]
 
 
 def _estimates(stage: StageForecast) -> str:

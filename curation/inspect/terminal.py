@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from curation.inspect.card_media import media_lines, told_losses
 from curation.inspect.card_words import Row, count, losses, plain, ratio, share, target_words, threshold_words
 from curation.inspect.wording import size
 
@@ -66,6 +67,7 @@ def print_heart(card: Row, console: Console) -> None:
     """Prints the card's heart; as wide as the console, at most 120 columns; without colour and on ASCII, too."""
     _title(card, console)
     _funnel(card, console)
+    _media(card, console)
     _modalities(card, console)
     _head_and_tail(card, console)
     _top_entries(card, console)
@@ -138,6 +140,27 @@ def _funnel(card: Row, console: Console) -> None:
     rejected = sum(row["rejected"] for row in card["rejections"])
     if rejected:
         _wrapped(console, f"rejected: {count(rejected)} (dataset rejections)")
+
+
+def _media(card: Row, console: Console) -> None:
+    """Where media were fetched: what is left of the kept pairs."""
+    section = card.get("media")
+    if section is None:
+        return
+    _heading(console, "From kept pairs to final pairs, with the share of the line above")
+    rows: list[list[str | _Bar]] = []
+    before: int | None = None
+    for step in section["funnel"]:
+        of = "" if before is None else share(ratio(step["pairs"], before))
+        media = "" if step["media"] is None else f"{count(step['media'])} media"
+        bar = _Bar([(step["pairs"], _KEPT)], section["funnel"][0]["pairs"])
+        rows.append([f"  {step['step']}", count(step["pairs"]), bar, of, media])
+        before = step["pairs"]
+    _grid(console, "lrbrr", rows)
+    if told := told_losses(section):
+        _wrapped(console, "left out: " + "; ".join(f"{count(number)} {words}" for number, words in told))
+    for line in media_lines(section):
+        _wrapped(console, line)
 
 
 def _modalities(card: Row, console: Console) -> None:
@@ -225,9 +248,13 @@ def _places(card: Row, console: Console) -> None:
     run = card["run"]
     kept = next((row for row in run["datasets"] if row["dataset"] == "kept_pairs"), None)
     _heading(console, "Where it lies")
-    if kept:
-        content = f"{count(kept['rows'])} pairs, {size(kept['size_bytes'])}"
-        _line(console, f"  selection  {run['work']}/kept_pairs ({content})")
+    final = next((row for row in run["datasets"] if row["dataset"] == "final_pairs"), None)
+    for name, found in (("selection", kept), ("final", final)):
+        if found:
+            content = f"{count(found['rows'])} pairs, {size(found['size_bytes'])}"
+            _line(console, f"  {name:<11}{run['work']}/{found['dataset']} ({content})")
+    if card.get("media"):
+        _line(console, f"  media      {run['work']}/media (ledger), media/tars (shards)")
     _line(console, f"  data card  {run['work']}/card.md, card.json")
     _line(console, f"  SQL        curation.inspect.connect({run['work']!r})")
     for note in card["notes"]:

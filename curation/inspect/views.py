@@ -1,7 +1,8 @@
 """A work folder's datasets as DuckDB views, resolved through the catalog and never by listing folders.
 
 A dataset that is missing, or was made from inputs that have been replaced since, has no view: a query cannot read
-stale rows by accident. `dataset` says why a view is not there.
+stale rows by accident. `dataset` says why a view is not there. Media that were forgotten are in no view from that
+moment on, but for the ledger's rows that say so.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import duckdb
 
 from curation.errors import WorkFolderError
 from curation.pipeline import ALL_STAGES
-from curation.query import MEMORY_LIMIT, open_duckdb, select
+from curation.query import MEMORY_LIMIT, leave_out_forgotten, open_duckdb, select
 from curation.runner.catalog import Catalog
 from curation.schemas import DATASETS, REJECTIONS
 from curation.storage import Store
@@ -39,7 +40,8 @@ def connect(
             files = files_of(catalog, name)
         except WorkFolderError:
             continue
-        connection.execute(f"CREATE VIEW {name} AS {select(DATASETS[name], files)}")
+        left = leave_out_forgotten(catalog.store, connection, DATASETS[name]) if files else ""
+        connection.execute(f"CREATE VIEW {name} AS {select(DATASETS[name], files)}{left}")
     return connection
 
 

@@ -4,7 +4,7 @@ The hash is pHash (Zauner, Implementation and Benchmarking of Perceptual Image H
 32 x 32, its discrete cosine transform, and one bit for each of 64 low frequencies: above their median or not. Which 64
 is ours: in the zigzag order of JPEG, from the first after the mean. On real photographs that loses less to small crops
 than the square of 8 x 8 that others take. The transform is computed in whole numbers, so that the same 32 x 32 values
-give the same hash on every machine.
+give the same hash on every machine; so are the means that these values are, by area.
 """
 
 from __future__ import annotations
@@ -43,9 +43,26 @@ def phash(pixels: npt.NDArray[np.uint8]) -> int:
 
 
 def luminance(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """A picture as (32, 32) mean luminances: the shape is lost, so the aspect does not count."""
-    grey = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
-    return np.asarray(cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA), np.uint8)
+    """A picture as (32, 32) exact mean luminances, rounded: the shape is lost, so the aspect does not count."""
+    grey = np.asarray(pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY))
+    (height, width), size = grey.shape, grey.size
+    edges, parts = _edges(height)
+    rows = np.zeros((_SIDE, width), np.int64)
+    for row, (begin, end) in enumerate(pairwise(edges)):
+        if begin < end:  # five times as fast as INTER_AREA, which rounds as it goes
+            rows[row] = cv2.reduce(grey[begin:end], 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S)
+    rows = _SIDE * rows + np.diff(grey[np.minimum(edges, height - 1)] * parts[:, None], axis=0)
+    edges, parts = _edges(width)
+    before = np.zeros((_SIDE, width + 1), np.int64)
+    np.cumsum(rows, axis=1, out=before[:, 1:])
+    sums = np.diff(_SIDE * before[:, edges] + rows[:, np.minimum(edges, width - 1)] * parts, axis=1)
+    return np.asarray((2 * sums + size) // (2 * size), np.uint8)
+
+
+def _edges(lines: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Where 32 bands of lines / 32 begin and end: at this line, and so many 32nds into it."""
+    whole, parts = np.divmod(lines * np.arange(_SIDE + 1), _SIDE)
+    return whole, parts
 
 
 def phash_of_luminance(luminances: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeAlias
 
 
 class ImageRefusal(StrEnum):
@@ -17,6 +18,13 @@ class ImageRefusal(StrEnum):
     FILTERED_SIZE = "filtered_size"
     FILTERED_AREA = "filtered_area"
     FILTERED_ASPECT = "filtered_aspect"
+    UNSAFE = "unsafe"  # by a hook's finding
+    HOOK_FAILED = "hook_failed"
+    LISTED = "listed"  # its hash is on a list of refused ones
+
+
+Box: TypeAlias = tuple[float, float, float, float]
+"""Left, top, right, bottom, as shares (0 to 1) of the upright picture's width and height."""
 
 
 class RefusedImage(Exception):  # noqa: N818 - a verdict, not a fault

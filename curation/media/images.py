@@ -1,35 +1,29 @@
 """The bytes of a fetched file to the bytes that are stored: judged, decoded, turned upright, resized, encoded.
 
-Pixels are img2dataset's: its Resizer decodes, resizes and encodes, under the option names its users know. Around it:
-sizes are judged before a decoder runs (`image_headers`), EXIF orientation is applied, and what the Resizer would get
-wrong (16 bits, transparency, animations, TIFF) is made a plain 8-bit picture first (`image_decoding`).
+Pixels are img2dataset's: its Resizer resizes, blurs and encodes, under the option names its users know. Before it:
+sizes are judged ahead of any decoder (`image_headers`), the file is decoded once, turned upright and made a plain 8-bit
+picture where the Resizer would get it wrong (16 bits, transparency, animations, TIFF: `image_decoding`), and the
+perceptual hash, the hooks and the lists of refused hashes look at that picture.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import math
-import os
-from contextlib import nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # img2dataset imports it, and it asks the network for news
-os.environ.setdefault("WANDB_MODE", "disabled")
-
-import cv2
-import img2dataset.resizer as img2dataset_resizer  # type: ignore[import-untyped]
-
-from curation.media.image_decoding import decode_raw, eight_bit, listening, read_exif, upright, upright_size
-from curation.media.image_facts import Header, ImageRefusal, RefusedImage, undecodable
+from curation.media.fingerprints import hamming, phash
+from curation.media.hash_lists import HashLists
+from curation.media.hooks import Hooks
+from curation.media.image_decoding import Pixels, decode_raw, eight_bit, listening, read_exif, upright, upright_size
+from curation.media.image_facts import Box, Header, ImageRefusal, RefusedImage
 from curation.media.image_headers import read_header, sniff
+from curation.media.resizing import PixelResizer
 from curation.recipe.media import ImageSettings
 
 _OURS = {"max_pixels", "keep_original", "min_image_size", "max_image_area", "max_aspect_ratio"}  # judged here
 _WRITTEN = {"image/jpeg", "image/png", "image/webp"}
-
-vars(img2dataset_resizer)["SuppressStdoutStderr"] = nullcontext  # it would silence what `listening` is to hear
 
 
 @dataclass(frozen=True)
@@ -41,6 +35,8 @@ class ProcessedImage:
     `data` (upright, also where the kept bytes say so in EXIF only). orientation: EXIF's, 1 to 8; applied: whether
     `data` no longer needs it. frames: pictures in the file, of which the first is taken. mode, bit_depth: as fetched.
     exif: JSON as img2dataset gives it, "{}" where there is none, null where it cannot be read or is absurdly large.
+    phash: of the whole upright picture (`fingerprints.phash`), null where it was not decoded. findings: what hooks saw,
+    as in the ledger's column.
     """
 
     data: bytes | None = None
@@ -60,26 +56,36 @@ class ProcessedImage:
     mode: str | None = None
     bit_depth: int | None = None
     exif: str | None = None
+    phash: int | None = None
+    findings: list[dict[str, Any]] = field(default_factory=list)
 
     def facts(self) -> dict[str, object]:
         """All of it but the bytes."""
-        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "data"}
+        return {fact.name: getattr(self, fact.name) for fact in fields(self) if fact.name != "data"}
 
 
 class ImageProcessor:
-    """`processor(data)` gives a ProcessedImage and never raises for what a file holds. Cheap to pickle."""
+    """`processor(data)` gives a ProcessedImage and never raises for what a file holds.
 
-    def __init__(self, settings: ImageSettings) -> None:
+    Files and pictures on the lists are refused (`listed`), and so are those of which a hook says so (`unsafe`,
+    `hook_failed`). Cheap to pickle, but for the hooks.
+    """
+
+    def __init__(self, settings: ImageSettings, hooks: Hooks | None = None, lists: HashLists | None = None) -> None:
         self.settings = settings
-        self._resizer = img2dataset_resizer.Resizer(**settings.model_dump(exclude=_OURS))
+        self._hooks, self._lists = hooks, lists
+        self._looks = bool(hooks) or (lists is not None and lists.has_pictures)
+        self._resizer = PixelResizer(settings.model_dump(exclude=_OURS))
 
     def __call__(self, data: bytes) -> ProcessedImage:
         known: dict[str, Any] = {"sha256": hashlib.sha256(data).hexdigest(), "mime": sniff(data) or None}
         try:
+            if self._lists is not None and self._lists.has_file(known["sha256"]):
+                raise RefusedImage(ImageRefusal.LISTED, "the SHA-256 of the file is on a list of refused ones")
             header = read_header(data)
             known |= _facts(header)
             self._judge(header)
-            stored, (width, height), applied = self._stored(data, header)
+            stored, (width, height), applied = self._stored(data, header, known)
         except RefusedImage as refusal:
             return ProcessedImage(reason=refusal.reason, detail=str(refusal), **known)
         return ProcessedImage(
@@ -119,22 +125,34 @@ class ImageProcessor:
             return 0
         return settings.image_size**2 * math.ceil(long / short) if by_short else settings.image_size**2
 
-    def _stored(self, data: bytes, header: Header) -> tuple[bytes, tuple[int, int], bool]:
-        """(bytes, (width, height), whether they are upright). Raises RefusedImage."""
+    def _stored(self, data: bytes, header: Header, known: dict[str, Any]) -> tuple[bytes, tuple[int, int], bool]:
+        """(bytes, (width, height), whether they are upright); adds what the picture says. Raises RefusedImage."""
         settings = self.settings
-        if settings.keep_original or settings.disable_all_reencoding:
-            if settings.keep_original:
-                with listening():
-                    decode_raw(data, header)
+        as_it_came = settings.keep_original or settings.disable_all_reencoding
+        if settings.disable_all_reencoding and not settings.keep_original and not self._looks:
             return data, upright_size(header), header.orientation == 1
         with listening():
-            source = data if _is_plain(header) else _as_bmp(data, header)
-            stored, width, height, before, down, error = self._resizer(io.BytesIO(source))
-            if error is not None:
-                raise undecodable(error)
-        if (before, down) != upright_size(header):
-            raise undecodable(f"the header says {upright_size(header)}, the picture is {(before, down)}")
+            pixels = upright(eight_bit(decode_raw(data, header), header), header)
+        boxes = self._seen(pixels, known)
+        if as_it_came:
+            return data, upright_size(header), header.orientation == 1
+        stored, width, height = self._resizer(pixels, boxes, data if _is_plain(header) else None)
         return stored, (width, height), True
+
+    def _seen(self, pixels: Pixels, known: dict[str, Any]) -> list[Box]:
+        """Looks at the picture, adds what is found, and gives the boxes to blur. Raises RefusedImage."""
+        known["phash"] = phash(pixels)
+        if self._lists is not None and (listed := self._lists.nearest(known["phash"])) is not None:
+            far = hamming(listed, known["phash"])
+            words = f"the picture is {far} bits from {listed:016x} on a list of refused ones"
+            raise RefusedImage(ImageRefusal.LISTED, words)
+        if not self._hooks:
+            return []
+        findings = self._hooks(pixels)
+        known["findings"] = findings.rows
+        if findings.unsafe:
+            raise RefusedImage(ImageRefusal.UNSAFE, findings.unsafe)
+        return findings.blur
 
 
 def _facts(header: Header) -> dict[str, Any]:
@@ -150,12 +168,6 @@ def _facts(header: Header) -> dict[str, Any]:
 
 
 def _is_plain(header: Header) -> bool:
-    """Whether the Resizer reads such a file as it is meant, and may keep its bytes (skip_reencode)."""
+    """Whether the file is what the Resizer would write, so that its bytes may be kept (skip_reencode)."""
     plain = header.mode in ("L", "RGB", "P") and header.bit_depth <= 8 and header.mime in _WRITTEN
     return plain and header.frames == 1 and header.orientation == 1
-
-
-def _as_bmp(data: bytes, header: Header) -> bytes:
-    """The picture in plain form, in a file that costs a copy and loses nothing: the Resizer reads files only."""
-    pixels = upright(eight_bit(decode_raw(data, header), header), header)
-    return bytes(cv2.imencode(".bmp", pixels)[1].tobytes())

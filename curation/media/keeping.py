@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 from curation.media.images import ImageProcessor, ProcessedImage
 from curation.media.journal import Journal, Row
 from curation.media.outcomes import Outcome
-from curation.recipe import ImageSettings
+from curation.media.refusals import FORGOTTEN, Refusals
 from curation.schemas import MEDIA
 
 WAITING: Final = 64
@@ -22,8 +22,10 @@ _EMPTY: Final[Row] = {name: [] if name == "findings" else None for name in MEDIA
 class Keeper:
     """`take` is fetch_all's on_done. A context: at its end everything taken is in the journal, on the disk."""
 
-    def __init__(self, settings: ImageSettings, media: dict[str, Row], journal: Journal) -> None:
-        self._processor = ImageProcessor(settings)
+    def __init__(
+        self, processor: ImageProcessor, media: dict[str, Row], journal: Journal, refusals: Refusals
+    ) -> None:
+        self._processor, self._refusals = processor, refusals
         self._media, self._journal = media, journal
         self._queue: queue.Queue[Outcome | None] = queue.Queue(WAITING)
         self._thread = threading.Thread(target=self._work, name="decoding", daemon=True)
@@ -60,8 +62,30 @@ class Keeper:
         if outcome.status == "failed":
             self._journal.add(failed_row(media, outcome), None)
             return
+        row = failed_row(media, outcome)
+        if (error := self._refusals.of_urls([row])[0]) is not None:  # of the URL that it led to
+            self._journal.add(refused_row(row, error), None)
+            return
         image = self._processor(outcome.body)
-        self._journal.add({**failed_row(media, outcome), **_of(image)}, image.data)
+        row |= _of(image)
+        if (error := self._refusals.of_bytes(row)) is not None:
+            self._journal.add(refused_row(row, error), None)
+            return
+        self._journal.add(row, image.data)
+
+
+def refused_row(row: Row, error: str) -> Row:
+    """The row of a media that is not to be kept, whatever it said before; of a forgotten one nothing else is told.
+
+    row: of the ledger, or of a plan (then it was never asked for). Of bytes on a list of hashes the hashes stay: the
+    lists may change.
+    """
+    whole = {**_EMPTY, "attempts": 0, **row}
+    if error == FORGOTTEN:
+        kept = {name: whole[name] for name in ("media_id", "media_bucket", "modality")}
+        whole = {**_EMPTY, **kept, "media_url": "", "attempts": 0}
+    names = ("path", "offset", "size_bytes", "stored_sha256", "stored_mime", "width", "height")
+    return {**whole, **dict.fromkeys(names), "status": "failed", "error": error, "transient": False}
 
 
 def failed_row(media: Row, outcome: Outcome) -> Row:

@@ -169,4 +169,7 @@ def _anchored(recipe: Recipe, folder: Path) -> Recipe:
     vocabularies = {lang: anchor(location) for lang, location in recipe.match.vocabularies.items()}
     match = recipe.match.model_copy(update={"vocabularies": vocabularies})
     pairs = recipe.pairs.model_copy(update={"filters": recipe.pairs.filters.anchored(anchor)})
-    return recipe.model_copy(update={"inputs": inputs, "match": match, "pairs": pairs})
+    sections: dict[str, Any] = {"inputs": inputs, "match": match, "pairs": pairs}
+    if recipe.fetch is not None:
+        sections["fetch"] = recipe.fetch.model_copy(update={"opt_out": recipe.fetch.opt_out.anchored(anchor)})
+    return recipe.model_copy(update=sections)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from pydantic.functional_validators import model_validator
 
-from curation.recipe.fields import Int, PositiveInt, Seconds, Section
+from curation.recipe.fields import Int, Name, PositiveInt, Seconds, Section
 from curation.recipe.network import FetchSettings
 
 Interpolation = Literal["nearest", "linear", "cubic", "area", "lanczos"]
@@ -51,6 +52,46 @@ class ImageSettings(Section):
         return self
 
 
+class Hook(Section):
+    """A callable that looks at every decoded picture (see curation.media.hooks); its findings are in the ledger."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")] = Field(
+        description="package.module:factory; called with options it gives the callable picture -> list of findings"
+    )
+    options: dict[str, Any] = Field({}, description="what the factory is called with")
+    refuse_above: float | None = Field(
+        None, description="score above which a finding refuses the media (error: unsafe); null: never"
+    )
+    blur_above: float | None = Field(
+        None, description="score above which what was found is blurred, as img2dataset blurs; null: never"
+    )
+
+
+class OptOut(Section):
+    """What is not fetched, and not kept: text files (local or fsspec), one item a line, # starts a comment.
+
+    A list that grows takes out at the next run what was fetched; what is taken off a list is asked for again.
+    """
+
+    domains: list[Name] = Field(
+        [], description="lists of domains, each with all below it, of the media's URL or the one it leads to"
+    )
+    urls: list[Name] = Field(
+        [], description="lists of URLs, or hex digests of them (MD5, SHA-1, SHA-256, or a media_id)"
+    )
+    hashes: list[Name] = Field(
+        [], description="lists of hashes: SHA-256 of files (64 hex digits), perceptual hashes of pictures (16)"
+    )
+    max_distance: Annotated[Int, Field(ge=0, le=15)] = Field(
+        3, description="bits of 64 in which a picture's perceptual hash differs at most from a listed one"
+    )
+
+    def anchored(self, anchor: Callable[[str], str]) -> OptOut:
+        """The same with `anchor` applied to every location."""
+        kinds = ("domains", "urls", "hashes")
+        return self.model_copy(update={kind: [anchor(path) for path in getattr(self, kind)] for kind in kinds})
+
+
 class Fetch(Section):
     """Kept pairs to media."""
 
@@ -68,7 +109,17 @@ class Fetch(Section):
         "passing reason",
     )
     image: ImageSettings = Field(ImageSettings(), description="decoding, filtering, resizing, encoding")
+    hooks: list[Hook] = Field([], description="face finders, safety classifiers ...: run on every decoded picture")
     network: FetchSettings = Field(FetchSettings(), description="limits, politeness, consent")
+    opt_out: OptOut = Field(OptOut(), description="lists of what is neither fetched nor kept")
+
+    @model_validator(mode="after")
+    def _blurred_is_encoded(self) -> Fetch:
+        kept = self.image.keep_original or self.image.disable_all_reencoding
+        if kept and any(hook.blur_above is not None for hook in self.hooks):
+            raise ValueError("hooks with blur_above need pictures that are encoded anew: drop keep_original and "
+                             "disable_all_reencoding, or blur_above")  # fmt: skip
+        return self
 
 
 class Duplicates(Section):
@@ -78,5 +129,7 @@ class Duplicates(Section):
         3, description="bits of 64 in which perceptual hashes of near copies differ at most; null: exact copies only"
     )
     texts: Literal["best", "all"] = Field(
-        "best", description="of a picture with many copies: keep the pair with the best text, or all pairs"
+        "best",
+        description="of a picture with many copies: keep the pair with the best text, or all pairs, each with the "
+        "largest copy as its media, equal texts too",
     )

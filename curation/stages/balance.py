@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from curation.balance import entry_probabilities, keep_probabilities
+from curation.balance import keep_probabilities
 from curation.recipe import Balance as BalanceSection
 from curation.recipe import Recipe
 from curation.runner.stage import Law, Planning, Task, UnitStage
@@ -16,9 +16,9 @@ from curation.runner.units import Unit, UnitWriter
 from curation.schemas import DRAWS, ENTRY_COUNTS, KEPT_COUNTS, KEPT_PAIRS, MATCHES, PAIRS
 from curation.stages.buckets import BATCH_ROWS, Followers, aligned, conformed
 from curation.stages.count import Counts
-from curation.stages.draw import flat_entries, row_mask, task_counts
+from curation.stages.draw import flat_entries, task_counts
 from curation.stages.match import write_counts
-from curation.stages.thresholds import Solved, solve
+from curation.stages.thresholds import Solved, pool_probabilities, row_thresholds, solve
 
 _OWN = ("keep_probability",)
 
@@ -89,18 +89,11 @@ class Balance(UnitStage):
 
 def _kept(unit: Unit, task: Task, counts: Counts, kept_counts: Counts, writer: UnitWriter) -> Iterator[pa.RecordBatch]:
     """Kept rows of draws and matches, with their keep probability; counts what was not kept, and why."""
-    thresholds = {
-        (modality, lang): t for modality, of_lang in task.context["thresholds"].items() for lang, t in of_lang.items()
-    }
-    probabilities = np.concatenate(
-        [entry_probabilities(array, thresholds[key]) for key, array in sorted(counts.items())] or [np.zeros(0)]
-    )
+    thresholds = task.context["thresholds"]
+    probabilities = pool_probabilities(counts, thresholds)
     wanted = ["picked", "critical_threshold"], ["pair_id", "modality", "vocabulary_lang", "entry_ids"]
     for draws, matches in aligned(task.store, unit.inputs["draws"], unit.inputs["matches"], wanted):
-        limit = np.zeros(matches.num_rows)
-        for (modality, lang), t in thresholds.items():
-            limit[row_mask(matches, modality, lang)] = t
-        keep = np.asarray(draws.column("critical_threshold")) <= limit
+        keep = np.asarray(draws.column("critical_threshold")) <= row_thresholds(matches, thresholds)
         picked = np.asarray(draws.column("picked"))
         writer.counts["not_picked"] += int((~picked).sum())
         writer.counts["not_drawn"] += int((picked & ~keep).sum())

@@ -58,16 +58,17 @@ class Count(UnitStage):
             writer.write(ENTRY_COUNTS, conformed(columns, ENTRY_COUNTS.schema))
 
 
-def sum_counts(store: Store, paths: list[str], sizes: dict[str, int]) -> Counts:
-    """Sums partial counts of the given languages into dense arrays of the vocabularies' `sizes`."""
+def sum_counts(store: Store, paths: list[str], sizes: dict[str, int], column: str = "texts") -> Counts:
+    """Sums partial counts of the given languages into arrays of the vocabularies' `sizes` and the column's type."""
     totals: Counts = {}
-    for batch in store.batches(paths, ["modality", "vocabulary_lang", "entry_id", "texts"]):
+    for batch in store.batches(paths, ["modality", "vocabulary_lang", "entry_id", column]):
         for lang in set(pc.unique(batch.column("vocabulary_lang")).to_pylist()) & sizes.keys():
             of_lang = batch.filter(pc.equal(batch.column("vocabulary_lang"), lang))
             for modality in pc.unique(of_lang.column("modality")).to_pylist():
                 part = of_lang.filter(pc.equal(of_lang.column("modality"), modality))
-                total = totals.setdefault((modality, lang), np.zeros(sizes[lang], np.int64))
-                np.add.at(total, np.asarray(part.column("entry_id")), np.asarray(part.column("texts")))
+                values = np.asarray(part.column(column))
+                total = totals.setdefault((modality, lang), np.zeros(sizes[lang], values.dtype))
+                np.add.at(total, np.asarray(part.column("entry_id")), values)
     return totals
 
 
@@ -79,10 +80,14 @@ def entry_counts(count: Manifest, store: Store, *, pool_modalities: bool) -> Cou
 
 @lru_cache(maxsize=2)
 def load_counts(
-    store: Store, paths: tuple[str, ...], sizes: tuple[tuple[str, int], ...], pool_modalities: bool
+    store: Store,
+    paths: tuple[str, ...],
+    sizes: tuple[tuple[str, int], ...],
+    pool_modalities: bool,
+    column: str = "texts",
 ) -> Counts:
     """As entry_counts, kept per worker process; do not change what it returns."""
-    totals = sum_counts(store, list(paths), dict(sizes))
+    totals = sum_counts(store, list(paths), dict(sizes), column)
     if not pool_modalities:
         return totals
     pooled: dict[str, np.ndarray[Any, Any]] = {}

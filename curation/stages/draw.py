@@ -61,7 +61,7 @@ class Draw(UnitStage):
             draws = _draws(batch, counts, task.settings)
             writer.counts["not_picked"] += draws.num_rows - draws.column("picked").true_count
             writer.write(DRAWS, draws)
-            _tally(draws, histogram)
+            tally(draws, histogram)
         _write_histogram(histogram, writer)
 
 
@@ -117,11 +117,15 @@ def row_mask(batch: pa.RecordBatch, modality: str, lang: str) -> np.ndarray[Any,
     return np.asarray(same)
 
 
-def _draws(batch: pa.RecordBatch, counts: Counts, settings: dict[str, Any]) -> pa.RecordBatch:
+def drawn(batch: pa.RecordBatch, counts: Counts, seed: int) -> np.ndarray[Any, Any]:
+    """The critical threshold of each row by some counts. The draw itself depends on pair_id and seed alone."""
     offsets, entries, _ = flat_entries(batch, counts)
     flat = np.concatenate([array for _, array in sorted(counts.items())])
-    u = uniforms(batch.column("pair_id"), settings["seed"], SALTS["draw"])
-    critical = critical_thresholds(offsets, entries, flat, u)
+    return critical_thresholds(offsets, entries, flat, uniforms(batch.column("pair_id"), seed, SALTS["draw"]))
+
+
+def _draws(batch: pa.RecordBatch, counts: Counts, settings: dict[str, Any]) -> pa.RecordBatch:
+    critical = drawn(batch, counts, settings["seed"])
     picked = np.ones(batch.num_rows, bool)
     if settings["texts_per_media"] != "all":
         order = hashes(batch.column("pair_id"), settings["seed"], SALTS["pick"])
@@ -143,7 +147,7 @@ def _best_sources(batch: pa.RecordBatch) -> np.ndarray[Any, Any]:
     return np.asarray(ranks == np.repeat(best, np.diff(starts, append=len(ranks))))
 
 
-def _tally(draws: pa.RecordBatch, histogram: Histogram) -> None:
+def tally(draws: pa.RecordBatch, histogram: Histogram) -> None:
     """Adds pairs, and each media's smallest critical threshold, to the histograms."""
     for lang in pc.unique(draws.column("vocabulary_lang")).to_pylist():
         for modality in pc.unique(draws.column("modality")).to_pylist():

@@ -18,16 +18,19 @@ from curation.errors import Reason
 from curation.filters import CandidateFilters
 from curation.filters.consent import concerns_media
 from curation.filters.verdicts import loaded_filters, text_verdicts
+from curation.media.refusals import FOLDER, FORGOTTEN, Tombstones, blanked
 from curation.recipe import Pairs as PairsSection
 from curation.recipe import Recipe
-from curation.runner.stage import Law, Planning, ShuffleStage, Task
-from curation.runner.units import Unit, UnitWriter
+from curation.runner.stage import Law, Manifest, Planning, ShuffleStage, Task
+from curation.runner.units import Unit, UnitWriter, digest
 from curation.schemas import CANDIDATES, PAIRS, REJECTIONS, SITE_RULES
 from curation.stages.buckets import bucket_name, bucket_numbers
 from curation.stages.pair_columns import packed_tracks, site_rules, united, unpacked_tracks
+from curation.storage import Store
 from curation.text import LanguageIdentifier, redact
 
 _PLACEHOLDER = "placeholder"
+_ORIGINS = f"{FOLDER}/origins"
 _COMPACT_ROWS = 50_000  # rows of one media that are held before they are merged
 
 _ROWS = pa.schema(
@@ -100,10 +103,17 @@ class Pairs(ShuffleStage):
     def plan(self, planning: Planning, context: dict[str, Any]) -> list[Unit]:
         extract = planning.inputs["extract"]
         prints = {name: context[name] for name in ("language_model", "filters")}
-        contents = [extract.content(name) for name in (CANDIDATES.name, SITE_RULES.name)]
-        identity = self.identity(planning.settings, prints, *contents)
+        contents = [_content_before(planning.store, extract, name) for name in (CANDIDATES.name, SITE_RULES.name)]
         buckets = planning.settings["media_buckets"]
-        return [Unit(bucket_name(number), {"number": number}, identity) for number in range(buckets)]
+        forgotten = _by_bucket(Tombstones.read(planning.store).media_ids, buckets)
+        return [
+            Unit(
+                bucket_name(number),
+                {"number": number},
+                self.identity(planning.settings, prints, *contents, *forgotten.get(number, [])),
+            )
+            for number in range(buckets)
+        ]
 
     def items(self, planning: Planning) -> list[dict[str, Any]]:
         reports = planning.inputs["extract"].reports
@@ -116,12 +126,15 @@ class Pairs(ShuffleStage):
     def map(self, item: dict[str, Any], task: Task, wanted: pa.Array) -> Iterator[pa.RecordBatch]:
         settings = PairsSection.model_validate(task.settings)
         filters = loaded_filters(settings.filters.model_dump_json(), task.context["filters"])
+        tombstones = Tombstones.read(task.store)
         for batch in task.store.batches(item["files"], CANDIDATES.columns):
             buckets = bucket_numbers(batch.column("media_id"), settings.media_buckets)
             here = pc.is_in(buckets, value_set=wanted)
             part = batch.filter(here)
+            gone = tombstones.of(part.column("media_id"), part.column("media_url"))
+            part = blanked(part, gone)
             rules = site_rules(task.store, task.context["site_rules"], settings.filters.consent, part)
-            refused = filters.page_verdicts(part, rules)
+            refused = pc.if_else(pa.array(gone), FORGOTTEN, filters.page_verdicts(part, rules))
             yield from _prepare(part, buckets.filter(here), refused, settings, filters)
 
     def reduce(self, batches: Iterator[pa.RecordBatch], task: Task, writer: UnitWriter) -> None:
@@ -129,6 +142,32 @@ class Pairs(ShuffleStage):
         whole_media = task.settings["filters"]["consent"]["scope"] == "media"
         for table in _whole_media(batches, limit):
             _merge(_refused_media(table) if whole_media else table, limit, writer)
+
+
+def origin_path(content: list[str]) -> str:
+    """Where it is kept what a unit's files (their checksums) were before rows of forgotten media were blanked."""
+    return f"{_ORIGINS}/{digest(content)}.json"
+
+
+def _content_before(store: Store, manifest: Manifest, dataset: str) -> str:
+    """The content of a dataset before anything was forgotten: for what is blank now, nobody has to read all of it."""
+    known = store.names(_ORIGINS)
+    contents = []
+    for name in sorted(manifest.reports):
+        content = manifest.reports[name].content(dataset)
+        path = origin_path(content)
+        contents.append((name, store.read_json(path) if path.rpartition("/")[2] in known else content))
+    return digest(contents)
+
+
+def _by_bucket(media_ids: frozenset[str], buckets: int) -> dict[int, list[str]]:
+    """Forgotten media, by the bucket that is to be done without them."""
+    ordered = sorted(media_ids)
+    found: dict[int, list[str]] = {}
+    numbers = bucket_numbers(pa.array(ordered, pa.string()), buckets).to_pylist()
+    for number, media_id in zip(numbers, ordered, strict=True):
+        found.setdefault(number, []).append(media_id)
+    return found
 
 
 def _prepare(

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from curation.balance import TOLERANCE, CriticalHistogram, Thresholds, thresholds_for, thresholds_for_target
+from curation.balance import (
+    TOLERANCE,
+    CriticalHistogram,
+    Thresholds,
+    entry_probabilities,
+    thresholds_for,
+    thresholds_for_target,
+)
 from curation.errors import BalanceError
 from curation.recipe import Balance, Target
 from curation.runner.stage import Planning
 from curation.runner.units import digest
-from curation.schemas import DRAW_HISTOGRAMS, DRAWS
-from curation.stages.count import entry_counts
-from curation.stages.draw import media_starts
+from curation.stages.count import Counts
+from curation.stages.draw import row_mask
+from curation.stages.pools import Pool, drawn_pool
+from curation.stages.pools import Thresholds as OfLanguages
 from curation.storage import Store
 
 DEFAULT_TAIL_SHARE = 0.06  # MetaCLIP: share of matches on entries below t=20k of 400M, and below t=170k of 2.5B pairs
 _SEARCH_VERSION = 1  # raised when the search for a target gives another answer
+TOP_UP = "_runs/balance/top_up.json"
+"""Survival as a top-up measured it, and the target it is for."""
 
 
 @dataclass
@@ -47,35 +55,79 @@ class Solved:
 
 
 def solve(planning: Planning, section: Balance) -> Solved:
-    """Raises BalanceError where the settings do not determine thresholds for this pool."""
-    counts = entry_counts(
-        planning.inputs["count"], planning.store, pool_modalities=planning.settings["pool_modalities"]
-    )
-    if not counts:
+    """Thresholds of balance. Raises BalanceError where the settings do not determine any for this pool."""
+    pool = drawn_pool(planning)
+    if not pool.counts:
         raise BalanceError("no text matched any entry: check that match.vocabularies fit the texts' languages")
-    solved = Solved()
-    by_modality: dict[str, dict[str, np.ndarray[Any, Any]]] = {}
-    for (modality, lang), array in sorted(counts.items()):
-        by_modality.setdefault(modality, {})[lang] = array
-    if isinstance(section.target, Target) and len(by_modality) > 1:
-        _solve_overall(planning, section, by_modality, section.target, solved)
-    else:
-        for modality, of_lang in by_modality.items():
-            _solve_modality(planning, section, modality, of_lang, solved)
-    _note_missed(solved)
-    _note_idle(by_modality, solved)
+    measured, notes = topped_up(planning.store, section)
+    solved = solve_pool(pool, measured, planning.store)
+    solved.notes[:0] = notes
+    _note_idle(pool.counts, solved)
     return solved
 
 
+def solve_pool(pool: Pool, section: Balance, store: Store) -> Solved:
+    """Raises BalanceError where the settings do not determine thresholds for this pool, which has some counts."""
+    solved = Solved()
+    by_modality: dict[str, dict[str, np.ndarray[Any, Any]]] = {}
+    for (modality, lang), array in sorted(pool.counts.items()):
+        by_modality.setdefault(modality, {})[lang] = array
+    if isinstance(section.target, Target) and len(by_modality) > 1:
+        _solve_overall(pool, store, section, section.target, by_modality, solved)
+    else:
+        for modality, of_lang in by_modality.items():
+            _solve_modality(pool, store, section, (modality, of_lang), solved)
+    _note_missed(solved)
+    return solved
+
+
+def topped_up(store: Store, section: Balance) -> tuple[Balance, list[str]]:
+    """The section with survival as it was measured, where a top-up did so for the very same target, and what to tell.
+
+    Survival is one number, or one per modality where the target is one per modality.
+    """
+    if section.target is None:
+        return section, []
+    known = store.read_json(TOP_UP)
+    if known is None or known["target"] != section.model_dump()["target"]:
+        return section, []
+    each = section.target.items() if isinstance(section.target, dict) else [("all", section.target)]
+    targets: dict[str, Target] = {scope: target for scope, target in each}  # noqa: C416 - of any names
+    notes = []
+    for scope, survival in sorted(known["survival"].items()):
+        expected = targets[scope].survival
+        notes.append(f"topped up ({scope}): survival {survival:.3g} as measured, {expected:.3g} expected")
+        targets[scope] = targets[scope].model_copy(update={"survival": survival})
+    measured = targets if isinstance(section.target, dict) else targets["all"]
+    return section.model_copy(update={"target": measured}), notes
+
+
+def row_thresholds(batch: pa.RecordBatch, thresholds: OfLanguages) -> np.ndarray[Any, Any]:
+    """The threshold that each row is held against, by its modality and vocabulary_lang; 0 where there is none."""
+    limit = np.zeros(batch.num_rows)
+    for modality, of_lang in thresholds.items():
+        for lang, t in of_lang.items():
+            limit[row_mask(batch, modality, lang)] = t
+    return limit
+
+
+def pool_probabilities(counts: Counts, thresholds: OfLanguages) -> np.ndarray[Any, Any]:
+    """p_e of all entries in the numbering of `flat_entries`."""
+    parts = [entry_probabilities(array, thresholds[key[0]][key[1]]) for key, array in sorted(counts.items())]
+    return np.concatenate([*parts, np.zeros(0)])
+
+
 def _solve_modality(
-    planning: Planning, section: Balance, modality: str, counts: dict[str, Any], solved: Solved
+    pool: Pool, store: Store, section: Balance, of_modality: tuple[str, dict[str, Any]], solved: Solved
 ) -> None:
+    modality, counts = of_modality
     target = section.target.get(modality) if isinstance(section.target, dict) else section.target  # type: ignore[call-overload]
     t = section.t.get(modality) if isinstance(section.t, dict) else section.t  # type: ignore[call-overload]
     rule = section.other_languages
     if target is not None:
         found = _solve_target(
-            planning,
+            pool,
+            store,
             target,
             {f"{modality}/{lang}": array for lang, array in counts.items()},
             f"{modality}/{section.pivot}",
@@ -100,45 +152,44 @@ def _solve_modality(
 
 
 def _solve_overall(
-    planning: Planning, section: Balance, by_modality: dict[str, dict[str, Any]], target: Target, solved: Solved
+    pool: Pool, store: Store, section: Balance, target: Target, by_modality: dict[str, Any], solved: Solved
 ) -> None:
     """One tail share for all modalities, so that none is favoured."""
     counts = {
         f"{modality}/{lang}": array for modality, of_lang in by_modality.items() for lang, array in of_lang.items()
     }
-    found = _solve_target(planning, target, counts, "", section.other_languages)
+    found = _solve_target(pool, store, target, counts, "", section.other_languages)
     solved.target["all"] = found["report"]
     for modality in by_modality:
         own = {key.split("/", 1)[1]: value for key, value in found["by_key"].items() if key.startswith(f"{modality}/")}
         solved.add(modality, Thresholds(own, found["tail_share"], section.pivot))
 
 
-def _solve_target(planning: Planning, target: Target, counts: dict[str, Any], pivot: str, rule: Any) -> dict[str, Any]:
+def _solve_target(
+    pool: Pool, store: Store, target: Target, counts: dict[str, Any], pivot: str, rule: Any
+) -> dict[str, Any]:
     """Solved once per draw and setting: the answer is kept in the work folder."""
-    draw = planning.inputs["draw"]
-    key = digest(
-        _SEARCH_VERSION, draw.version, draw.content(DRAWS.name), sorted(counts), target.model_dump(), pivot, rule
-    )
+    key = digest(_SEARCH_VERSION, pool.content, pool.limits, sorted(counts), target.model_dump(), pivot, rule)
     path = f"_runs/balance/solutions/{key}.json"
-    known = planning.store.read_json(path)
+    known = store.read_json(path)
     if known is None:
-        known = _search(planning, target, counts, pivot, rule)
-        planning.store.put_json(path, known)
+        known = _search(pool, target, counts, pivot, rule)
+        store.put_json(path, known)
     return dict(known)
 
 
-def _search(planning: Planning, target: Target, counts: dict[str, Any], pivot: str, rule: Any) -> dict[str, Any]:
+def _search(pool: Pool, target: Target, counts: dict[str, Any], pivot: str, rule: Any) -> dict[str, Any]:
     unit = "pairs" if target.pairs is not None else "media"
     wanted = target.pairs if target.pairs is not None else target.media
     size = round((wanted or 0) / target.survival)
-    histograms = pool_histograms(planning, unit)
+    histograms = pool.histograms(unit)
     solution = thresholds_for_target(
         {key: histograms.get(key, CriticalHistogram.from_values(np.zeros(0))) for key in counts},
         counts,
         size,
         pivot=pivot,
         rule=rule,
-        refine=_refiner(planning, unit, sorted(counts)),
+        refine=pool.refiner(unit, sorted(counts)),
     )
     return {
         "by_key": {key: float(t) for key, t in solution.thresholds.by_language.items()},
@@ -155,76 +206,6 @@ def _search(planning: Planning, target: Target, counts: dict[str, Any], pivot: s
     }
 
 
-def pool_histograms(planning: Planning, unit: str) -> dict[str, CriticalHistogram]:
-    """Histograms of critical thresholds of the whole pool, by "modality/lang"; unit: pairs or media."""
-    draw = planning.inputs["draw"]
-    table = planning.store.table(draw.paths(DRAW_HISTOGRAMS.name), DRAW_HISTOGRAMS.schema)
-    keys = pc.binary_join_element_wise(table.column("modality"), table.column("vocabulary_lang"), "/")
-    found = {}
-    for key in pc.unique(keys).to_pylist():
-        rows = table.filter(pc.equal(keys, key))
-        found[key] = CriticalHistogram.from_bins(np.asarray(rows.column("bin")), np.asarray(rows.column(unit)))
-    return found
-
-
-def _refiner(planning: Planning, unit: str, keys: list[str]) -> Callable[[list[dict[str, float]]], list[int]]:
-    reports = planning.inputs["draw"].reports
-    paths = [report.paths(DRAWS.name) for _, report in sorted(reports.items()) if report.rows(DRAWS.name)]
-    store = planning.store
-    engine = planning.require_engine()
-
-    def refine(candidates: list[dict[str, float]]) -> list[int]:
-        grid = {key: np.array([candidate[key] for candidate in candidates]) for key in keys}
-        counter = SizeCounter(store, unit, grid, len(candidates))
-        return [int(n) for n in np.sum([np.zeros(len(candidates), np.int64), *engine.map(counter, paths)], axis=0)]
-
-    return refine
-
-
-@dataclass(frozen=True)
-class SizeCounter:
-    """Exact sizes of some draws for many thresholds at once; candidates ascend for every key."""
-
-    store: Store
-    unit: str
-    grid: dict[str, np.ndarray[Any, Any]]
-    candidates: int
-
-    def __call__(self, paths: list[str]) -> np.ndarray[Any, Any]:
-        total = np.zeros(self.candidates + 1, np.int64)
-        last: tuple[str, int] | None = None  # media that a batch's end may have cut, and the candidate it needs
-        columns = ["modality", "vocabulary_lang", "critical_threshold", "media_id"]
-        for batch in self.store.batches(paths, columns):
-            first = self._first_candidate(batch)
-            if self.unit == "pairs":
-                total += np.bincount(first, minlength=self.candidates + 1)
-                continue
-            starts = media_starts(batch.column("media_id"))
-            if not len(starts):
-                continue
-            best = np.minimum.reduceat(first, starts)
-            ids = batch.column("media_id").take(pa.array(starts[[0, -1]]))
-            if last is not None and last[0] == ids[0].as_py():
-                best[0] = min(best[0], last[1])
-            elif last is not None:
-                total[last[1]] += 1
-            total += np.bincount(best[:-1], minlength=self.candidates + 1)
-            last = (ids[1].as_py(), int(best[-1]))
-        if last is not None:
-            total[last[1]] += 1
-        return np.cumsum(total[:-1])
-
-    def _first_candidate(self, batch: pa.RecordBatch) -> np.ndarray[Any, Any]:
-        """Number of the first candidate that keeps each row; `candidates` where none does."""
-        critical = np.asarray(batch.column("critical_threshold"))
-        keys = pc.binary_join_element_wise(batch.column("modality"), batch.column("vocabulary_lang"), "/")
-        first = np.full(batch.num_rows, self.candidates, np.int64)
-        for key, thresholds in self.grid.items():
-            rows = np.asarray(pc.equal(keys, key))
-            first[rows] = np.searchsorted(thresholds, critical[rows], side="left")
-        return first
-
-
 def _note_missed(solved: Solved) -> None:
     for scope, report in solved.target.items():
         wanted, expected = report["wanted_before_losses"], report["expected"]
@@ -235,11 +216,12 @@ def _note_missed(solved: Solved) -> None:
             )
 
 
-def _note_idle(by_modality: dict[str, dict[str, np.ndarray[Any, Any]]], solved: Solved) -> None:
-    for modality, of_lang in by_modality.items():
-        head = sum(int((array > solved.thresholds[modality][lang]).sum()) for lang, array in of_lang.items())
+def _note_idle(counts: Counts, solved: Solved) -> None:
+    for modality in sorted({modality for modality, _ in counts}):
+        arrays = {lang: array for (of, lang), array in counts.items() if of == modality}
+        head = sum(int((array > solved.thresholds[modality][lang]).sum()) for lang, array in arrays.items())
         if head == 0:
-            top = max(int(array.max()) for array in of_lang.values())
+            top = max(int(array.max()) for array in arrays.values())
             solved.notes.append(
                 f"no {modality} entry is above its threshold, so nothing is thinned: the most frequent entry has "
                 f"{top:,} texts; lower balance.t or give balance.tail_share"

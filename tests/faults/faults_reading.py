@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from curation.errors import StaleDatasetError, WorkFolderError
 from curation.inspect.views import files_of
-from curation.pipeline import STAGES
+from curation.pipeline import ALL_STAGES, STAGES
 from curation.query import select
 from curation.runner.catalog import Catalog
 from curation.runner.stage import Manifest
@@ -24,7 +24,7 @@ Prints = dict[str, tuple[int, str]]
 
 
 def catalog(work: Path) -> Catalog:
-    return Catalog(Store.at(work), STAGES)
+    return Catalog(Store.at(work), ALL_STAGES)
 
 
 def fingerprints(work: Path, names: tuple[str, ...] = SETS) -> Prints:

@@ -1,4 +1,4 @@
-"""A web of pictures on loopback for tests of fetch: who is asked for what, what comes back, and what must be told of it."""
+"""A web of pictures on loopback for tests of fetch: what is asked for, what comes back, and what must be told."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ QUICK = {
     "host_down_after": 10_000,  # every URL gets its own verdict
 }
 BAD = (
-    *("slow", "stall", "silent", "drip", "reset", "truncated", "missing", "gone", "busy", "flaky", "error", "wrong_type"),
-    *("loop", "private", "metadata", "gzip_bomb", "robots", "robots_agent", "huge", "html", "close", "garbage", "away"),
-    *("chain", "gzip", "endless", "empty", "forbidden"),
+    *("slow", "stall", "silent", "drip", "reset", "truncated", "missing", "gone", "busy", "flaky", "error"),
+    *("loop", "private", "metadata", "gzip_bomb", "robots", "robots_agent", "huge", "html", "close", "garbage"),
+    *("wrong_type", "away", "chain", "gzip", "endless", "empty", "forbidden"),
 )
 """Kinds of curation.testing.faults; with those of BODIES every way to fail that the ledger tells apart."""
 BODIES = ("pixel_bomb", "cut_short", "page", "tiny")
@@ -126,11 +126,13 @@ def settings() -> ImageSettings:
     return ImageSettings(image_size=SIDE, min_image_size=LEAST)
 
 
-def build_web(folder: Path, server: FaultyServer, *, count: int, bad_share: float, **sections: Any) -> FetchWeb:
-    """A table of `count` URLs over all hosts of a server, of which so many go wrong, and a recipe that keeps them all."""
+def build_web(
+    folder: Path, server: FaultyServer, *, count: int, bad_share: float, kinds: tuple[str, ...] = (*BAD, *BODIES),
+    **sections: Any,
+) -> FetchWeb:
+    """A table of `count` URLs over all hosts of a server, so many of them of some `kinds`, and a recipe over it."""
     folder.mkdir(parents=True, exist_ok=True)
     hosts, every = list(server.addresses), round(1 / bad_share) if bad_share else 0
-    kinds = (*BAD, *BODIES)
     urls = []
     for number in range(count):
         host = hosts[number % len(hosts)]

@@ -141,3 +141,17 @@ def test_copies_of_real_pictures_are_near_and_other_pictures_are_not(real_data: 
     for name, share in least.items():
         near = [hamming(phash(changed(p)[name]), own) <= 8 for p, own in zip(pictures, hashes, strict=True)]
         assert np.mean(near) >= share, name
+
+
+@given(st.integers(1, 80), st.integers(1, 80), st.integers(0, 2**32 - 1))
+def test_luminances_are_the_exact_means_by_area(height: int, width: int, seed: int) -> None:
+    grey = np.random.default_rng(seed).integers(0, 256, (height, width), dtype=np.uint8)
+    fine = np.repeat(np.repeat(grey, 32, axis=0), 32, axis=1).reshape(32, height, 32, width).astype(np.int64)
+    assert (luminance(grey) == (2 * fine.sum(axis=(1, 3)) + grey.size) // (2 * grey.size)).all()
+
+
+def test_luminances_of_a_large_picture_are_opencvs_by_area() -> None:
+    colours = cv2.resize(np.random.default_rng(3).integers(0, 256, (9, 12, 3), dtype=np.uint8), (1201, 803))
+    peer = cv2.resize(cv2.cvtColor(colours, cv2.COLOR_BGR2GRAY), (32, 32), interpolation=cv2.INTER_AREA)
+    assert np.abs(luminance(colours).astype(int) - peer).max() <= 1  # it rounds as it goes
+    assert luminance(np.full((5, 70_000), 255, np.uint8)).min() == 255

@@ -23,7 +23,8 @@ from pydantic import ValidationError
 
 from curation.media.image_decoding import decode, read_exif
 from curation.media.image_headers import read_header
-from curation.media.images import ImageProcessor, ProcessedImage, img2dataset_resizer
+from curation.media.images import ImageProcessor, ProcessedImage
+from curation.media.resizing import img2dataset_resizer
 from curation.recipe import ImageSettings
 
 PNG = b"\x89PNG\r\n\x1a\n"

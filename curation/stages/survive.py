@@ -1,0 +1,201 @@
+"""survive: kept pairs whose media was obtained and whose text stands for its picture. One unit per media bucket."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curation.errors import RecipeError, StageError
+from curation.recipe import Recipe
+from curation.runner.stage import Law, Planning, Task, UnitStage
+from curation.runner.units import Unit, UnitReport, UnitWriter
+from curation.schemas import DUPLICATES, KEPT_PAIRS, MEDIA, SURVIVOR_COUNTS, SURVIVORS
+from curation.stages.buckets import BATCH_ROWS, bucket_numbers, bucket_of, conformed
+from curation.stages.draw import media_starts, whole_media
+from curation.stages.match import groups, taken
+from curation.storage import Store
+
+_COLUMNS = ["pair_id", "media_id", "modality", "vocabulary_lang", "entry_ids", "keep_probability"]
+_LEDGER = pa.schema([MEDIA.schema.field(name) for name in ("media_id", "status", "error")])
+_COPIES = pa.schema([DUPLICATES.schema.field(name) for name in ("media_id", "cluster_id", "kept_media_id")])
+_COPIES = _COPIES.append(DUPLICATES.schema.field("kept_pair_id"))
+_UNKNOWN = "unknown"  # a failed media always has a class; this keeps the law true where one has not
+
+Sums = dict[tuple[str, str], tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]
+"""(modality, vocabulary_lang) -> survivors per entry, int64, and their weight, float64."""
+
+
+class Survive(UnitStage):
+    """Says of every kept pair what became of it.
+
+    Counts, in pairs: lost:CLASS, not_fetched (of modalities that fetch.modalities does not name), duplicate_pairs.
+    In media: media_wanted = media_ok + media_lost, and of those obtained media_duplicate, whose picture another copy
+    stands for.
+    """
+
+    name = "survive"
+    about = "find the kept pairs that outlive fetching and duplicates"
+    after = ("balance", "fetch", "duplicates")
+    outputs = (SURVIVORS, SURVIVOR_COUNTS)
+    laws = (
+        Law(("in:kept_pairs",), ("rows:survivors", "lost:*", "not_fetched", "duplicate_pairs")),
+        Law(("media_wanted",), ("media_ok", "media_lost")),
+        Law(("in:duplicates",), ("cluster_media",)),
+        Law(("clusters",), ("cluster_texts",)),  # of every cluster one text, wherever its bucket, was found
+    )
+
+    def settings(self, recipe: Recipe) -> dict[str, Any]:
+        if recipe.fetch is None:
+            raise RecipeError("nothing survives without being fetched: add the section fetch to the recipe")
+        return {"modalities": sorted(recipe.fetch.modalities), "texts": recipe.duplicates.texts}
+
+    def prepare(self, planning: Planning) -> dict[str, Any]:
+        balance = planning.inputs["balance"]
+        return {
+            "sizes": balance.context["sizes"],
+            "buckets": planning.recipe.pairs.media_buckets,
+            "duplicates": planning.inputs["duplicates"].paths(DUPLICATES.name),
+        }
+
+    def plan(self, planning: Planning, context: dict[str, Any]) -> list[Unit]:
+        ledgers: dict[str, list[UnitReport]] = {}
+        for name, report in sorted(planning.inputs["fetch"].reports.items()):
+            ledgers.setdefault(bucket_of(name), []).append(report)
+        copies = planning.inputs["duplicates"].content(DUPLICATES.name)
+        return [
+            Unit(
+                name,
+                {
+                    "kept_pairs": report.paths(KEPT_PAIRS.name),
+                    "media": [path for ledger in ledgers.get(name, []) for path in ledger.paths(MEDIA.name)],
+                },
+                self.identity(
+                    planning.settings,
+                    report.content(KEPT_PAIRS.name),
+                    [ledger.content(MEDIA.name) for ledger in ledgers.get(name, [])],
+                    copies,
+                ),
+            )
+            for name, report in sorted(planning.inputs["balance"].reports.items())
+        ]
+
+    def process(self, unit: Unit, task: Task, writer: UnitWriter) -> None:
+        ledger = Ledger(unit, task)
+        writer.counts["cluster_media"] += ledger.copies
+        writer.counts["clusters"] += ledger.clusters
+        sums: Sums = {}
+        fetched = pa.array(task.settings["modalities"])
+        for batch in whole_media(task.store.batches(unit.inputs["kept_pairs"], _COLUMNS, BATCH_ROWS)):
+            rows = batch.filter(pc.is_in(batch.column("modality"), value_set=fetched))
+            writer.counts["not_fetched"] += batch.num_rows - rows.num_rows
+            if rows.num_rows:
+                survivors = _survivors(rows, ledger.of(rows.column("media_id")), task.settings["texts"], writer)
+                _add(sums, survivors, task.context["sizes"])
+                writer.write(SURVIVORS, survivors)
+        _write(sums, writer)
+
+
+class Ledger:
+    """What became of every media of a bucket, by media_id. In memory for one bucket: some 50 bytes a media.
+
+    copies: its media that show what others show; clusters: how many clusters are named after one of its media.
+    """
+
+    def __init__(self, unit: Unit, task: Task) -> None:
+        media = task.store.table(unit.inputs["media"], _LEDGER)
+        failed = pc.not_equal(media.column("status"), "ok")
+        error = pc.if_else(failed, pc.fill_null(media.column("error"), _UNKNOWN), pa.scalar(None, pa.string()))
+        copies = _copies(task.store, task.context["duplicates"], unit.name, task.context["buckets"])
+        places = pc.index_in(media.column("media_id"), value_set=copies.column("media_id"))
+        columns = {name: copies.column(name).take(places) for name in ("kept_media_id", "kept_pair_id")}
+        ids = _sortable(media.column("media_id"))
+        order = np.argsort(ids)
+        self._unit, self._ids = unit.name, ids[order]
+        self._rows = pa.table({"error": error, **columns}).take(pa.array(order)).combine_chunks()
+        self.copies = len(places) - places.null_count
+        self.clusters = pc.sum(pc.equal(copies.column("media_id"), copies.column("cluster_id"))).as_py() or 0
+
+    def of(self, media_ids: pa.Array) -> pa.Table:
+        """Error (null where obtained), kept_media_id and kept_pair_id (null without copies) of each media.
+
+        Raises StageError for a media that the ledger does not know: it would be lost without a word.
+        """
+        wanted = _sortable(media_ids)
+        places = np.searchsorted(self._ids, wanted)
+        known = places < len(self._ids)
+        known[known] = self._ids[places[known]] == wanted[known]
+        if not known.all():
+            raise StageError(
+                f"{self._unit}: {int((~known).sum()):,} kept pairs have no row in the ledger of media, for one "
+                f"{wanted[~known][0].decode()}: run `curation run` again, which plans what is missing; if that does "
+                "not help, remove _runs/fetch/plans in the work folder"
+            )
+        return self._rows.take(pa.array(places))
+
+
+def _copies(store: Store, paths: list[str], bucket: str, buckets: int) -> pa.Table:
+    """The rows of duplicates that are about media of one bucket."""
+    number = int(bucket.rsplit("-", 1)[1])
+    found = []
+    for batch in store.batches(paths, _COPIES.names):
+        own = batch.filter(pc.equal(bucket_numbers(batch.column("media_id"), buckets), number))
+        found.append(own.cast(_COPIES))
+    return pa.Table.from_batches(found, schema=_COPIES)
+
+
+def _sortable(media_ids: pa.Array | pa.ChunkedArray) -> np.ndarray[Any, Any]:
+    """Ids of 24 digits as bytes, which numpy sorts and searches without making a Python object of each."""
+    chunks = media_ids.chunks if isinstance(media_ids, pa.ChunkedArray) else [media_ids]
+    return np.concatenate([np.zeros(0, "S24"), *(np.asarray(ids.cast(pa.binary(24))).astype("S24") for ids in chunks)])
+
+
+def _survivors(rows: pa.RecordBatch, found: pa.Table, texts: str, writer: UnitWriter) -> pa.RecordBatch:
+    """Rows of SURVIVORS; counts what else the rows, whole media, were."""
+    counts = writer.counts
+    error, kept_media = (found.column(name).combine_chunks() for name in ("error", "kept_media_id"))
+    for entry in pc.value_counts(error.drop_null()).to_pylist():
+        counts[f"lost:{entry['values']}"] += entry["counts"]
+    lost = np.asarray(pc.is_valid(error))
+    copied = np.asarray(pc.is_valid(kept_media))
+    stands = np.asarray(pc.fill_null(pc.equal(rows.column("pair_id"), found.column("kept_pair_id")), False))
+    duplicate = ~lost & copied & ~stands if texts == "best" else np.zeros(len(lost), bool)
+    counts["duplicate_pairs"] += int(duplicate.sum())
+    counts["cluster_texts"] += int((stands & ~lost).sum())
+    starts = media_starts(rows.column("media_id"))
+    other = np.asarray(pc.fill_null(pc.not_equal(kept_media, rows.column("media_id")), False))
+    counts["media_wanted"] += len(starts)
+    counts["media_lost"] += int(lost[starts].sum())
+    counts["media_ok"] += int((~lost[starts]).sum())
+    counts["media_duplicate"] += int((other & ~lost)[starts].sum())
+    columns = {name: rows.column(name) for name in _COLUMNS}
+    columns["kept_media_id"] = pc.coalesce(kept_media, rows.column("media_id"))
+    columns["keep_before"] = columns["keep_probability"]
+    return conformed(columns, SURVIVORS.schema).filter(pa.array(~lost & ~duplicate))
+
+
+def _add(sums: Sums, rows: pa.RecordBatch, sizes: dict[str, int]) -> None:
+    """Adds survivors and their weights to dense arrays per (modality, vocabulary_lang)."""
+    weights = pa.array(1.0 / np.asarray(rows.column("keep_before")))
+    for lang, of_lang in groups(rows.column("vocabulary_lang")):
+        for modality, of_both in groups(taken(rows.column("modality"), of_lang)):
+            lists, own = (taken(taken(column, of_lang), of_both) for column in (rows.column("entry_ids"), weights))
+            texts, weight = sums.setdefault((modality, lang), (np.zeros(sizes[lang], np.int64), np.zeros(sizes[lang])))
+            ids = np.asarray(lists.flatten())
+            np.add.at(texts, ids, 1)
+            np.add.at(weight, ids, np.repeat(np.asarray(own), np.asarray(pc.list_value_length(lists))))
+
+
+def _write(sums: Sums, writer: UnitWriter) -> None:
+    for (modality, lang), (texts, weight) in sorted(sums.items()):
+        ids = np.flatnonzero(texts)
+        columns = {
+            "modality": pa.repeat(pa.scalar(modality, pa.string()), len(ids)),
+            "vocabulary_lang": pa.repeat(pa.scalar(lang, pa.string()), len(ids)),
+            "entry_id": pa.array(ids.astype(np.int32)),
+            "texts": pa.array(texts[ids]),
+            "weight": pa.array(weight[ids]),
+        }
+        writer.write(SURVIVOR_COUNTS, conformed(columns, SURVIVOR_COUNTS.schema))

@@ -1,0 +1,295 @@
+"""Takes forgotten media out of all that a work folder holds, current or not.
+
+A unit's files are written anew under the report that they have; then the manifests are told; then the old files go.
+Until they are gone they tell what is left to do, so the work can stop anywhere and be taken up again.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+import tarfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from curation.errors import WorkFolderError
+from curation.media.keeping import refused_row
+from curation.media.refusals import FORGOTTEN, Mask, Tombstones, blanked
+from curation.runner.catalog import Catalog
+from curation.runner.lease import RUN_FILE, Lease
+from curation.runner.stage import Manifest, Stage
+from curation.runner.units import Unit, UnitReport, UnitWriter, report_path, reports_folder
+from curation.schemas import CANDIDATES, MEDIA, REJECTIONS, Dataset
+from curation.stages.buckets import conformed
+from curation.stages.fetch import TARS, keep_shards, ledger_rows, write_rows
+from curation.stages.fetch_plan import JOURNALS, LIST, LISTS
+from curation.stages.pairs import origin_path
+from curation.storage import Store
+
+_IDS = ("media_id", "kept_media_id", "text_media_id", "id")
+"""Columns that say which media's bytes or words a row is about."""
+_URLS = ("media_url", "final_url")
+_SCRATCH = re.compile(r"\..+\.[0-9a-f]{8}").fullmatch
+"""Names of files that a killed process was about to give their real name (Store.put, Store.whole)."""
+
+Reports = dict[tuple[str, str], UnitReport]
+"""By unit and identity."""
+
+
+def parquet_files(store: Store, folder: str) -> list[str]:
+    """All Parquet files below a folder, of whatever version; not those that a kill left under a scratch name."""
+    files = (path for path in store.sizes(folder) if path.endswith(".parquet"))
+    return sorted(path for path in files if not path.rpartition("/")[2].startswith("."))
+
+
+@dataclass
+class TakingOut:
+    """media: taken out of the ledger or the candidates; shards, files: rewritten or removed; bytes: of files."""
+
+    store: Store
+    catalog: Catalog
+    tombstones: Tombstones
+    lease: Lease
+    shards: int = 0
+    files: int = 0
+    bytes_removed: int = 0
+    bytes_written: int = 0
+    _media: set[str] = field(default_factory=set)
+
+    @property
+    def media(self) -> int:
+        return len(self._media)
+
+    def run(self) -> None:
+        for stage in self.catalog.stages.values():
+            self._stage(stage)
+        self._plans()
+        self._journals()
+        self._shards()
+        self._scratch()
+
+    def _stage(self, stage: Stage) -> None:
+        """One stage's datasets, of all versions."""
+        dirty = {
+            path
+            for dataset in stage.outputs
+            if set(_IDS) & set(dataset.columns)
+            for path in parquet_files(self.store, _folder(stage, dataset))
+            if self._is_dirty(path, dataset.columns)
+        }
+        if not dirty:
+            return
+        reports = stored_reports(self.store, stage)
+        for key, report in reports.items():
+            if dirty & _paths(report):
+                reports[key] = self._rewritten(stage, report, dirty)
+        for version in sorted(self.store.names(f"_runs/{stage.name}")):
+            manifest = self.catalog.stored(stage.name, version)
+            if manifest is not None:
+                self._tell(stage, manifest, reports, dirty)
+        for path in sorted(dirty):
+            self._remove(path)
+            self.files += 1
+
+    def _mask(self, batch: pa.RecordBatch) -> Mask:
+        """Rows that are about forgotten media."""
+        nothing = pa.nulls(batch.num_rows, pa.string())
+        mask = np.zeros(batch.num_rows, np.bool_)
+        for name in _IDS:
+            if name in batch.schema.names:
+                mask |= self.tombstones.of(batch.column(name), nothing)
+        for name in _URLS:
+            if name in batch.schema.names:
+                mask |= self.tombstones.of(nothing, batch.column(name))
+        return mask
+
+    def _is_dirty(self, path: str, columns: list[str]) -> bool:
+        """Whether there is anything left in a file of some columns."""
+        wanted = [name for name in (*_IDS, *_URLS) if name in columns]
+        dirty = False
+        for batch in self.store.batches([path], wanted):
+            left = self._left(batch)
+            dirty = dirty or bool(left.any())
+            if "media_url" in columns:
+                self._media |= set(batch.column("media_id").filter(pa.array(left)).to_pylist())
+        return dirty
+
+    def _left(self, batch: pa.RecordBatch) -> Mask:
+        """The rows of the mask that are not blank yet."""
+        mask = self._mask(batch)
+        if "media_url" in batch.schema.names:
+            mask &= np.asarray(pc.not_equal(batch.column("media_url"), ""))
+        return mask
+
+    def _rewritten(self, stage: Stage, report: UnitReport, dirty: set[str]) -> UnitReport:
+        """The unit's files without forgotten media, under the same report."""
+        version = min(dirty & _paths(report)).split("/")[-4]
+        unit = Unit(report.unit, {}, report.identity)
+        writer = UnitWriter(self.store, stage.name, version, unit)
+        if MEDIA in stage.outputs:
+            self._ledger(report, writer)
+        else:
+            self._rows(stage, report, dirty, writer)
+        done = replace(writer.commit(), finished_at=report.finished_at, wall_s=report.wall_s, cpu_s=report.cpu_s)
+        self.store.put_json(report_path(stage.name, unit), done.to_json())
+        self.bytes_written += sum(
+            entry.size_bytes for entries in done.files.values() for entry in entries if entry.path not in _paths(report)
+        )
+        return done
+
+    def _ledger(self, report: UnitReport, writer: UnitWriter) -> None:
+        """Rows of forgotten media say nothing but that; shards are written anew without them."""
+        rows = list(ledger_rows(report, self.store).values())
+        columns = {name: [row[name] for row in rows] for name in ("media_id", *_URLS)}
+        types = [pa.field(name, pa.string()) for name in columns]
+        mask = self._mask(pa.RecordBatch.from_pydict(columns, schema=pa.schema(types)))
+        rows = [refused_row(row, FORGOTTEN) if gone else row for row, gone in zip(rows, mask, strict=True)]
+        writer.counts["planned_media"] += report.counts["planned_media"]
+        keep_shards(report, [row for row in rows if row["status"] == "ok"], self.store, writer)
+        write_rows(sorted(rows, key=lambda row: str(row["media_id"])), writer)
+
+    def _rows(self, stage: Stage, report: UnitReport, dirty: set[str], writer: UnitWriter) -> None:
+        """Candidates of forgotten media become blank, so that every count stays true; all other rows go."""
+        writer.counts.update(report.counts)
+        writer.rejected.update(report.rejected)
+        datasets = {dataset.name: dataset for dataset in stage.outputs}
+        for name, entries in report.files.items():
+            if not dirty & {entry.path for entry in entries}:
+                writer.others[name] = entries
+                continue
+            schema = datasets[name].schema
+            for batch in self.store.batches([entry.path for entry in entries]):
+                rows = conformed({column: batch.column(column) for column in schema.names}, schema)
+                gone = self._mask(rows)
+                blank = name == CANDIDATES.name
+                writer.write(datasets[name], blanked(rows, gone) if blank else rows.filter(pa.array(~gone)))
+
+    def _tell(self, stage: Stage, manifest: Manifest, reports: Reports, dirty: set[str]) -> None:
+        """A manifest of the files that are there now, for what referred to the old ones."""
+        changed = {}
+        for name, old in manifest.reports.items():
+            if not dirty & _paths(old):
+                continue
+            key = old.unit, old.identity
+            if key not in reports or dirty & _paths(reports[key]):
+                reports[key] = self._rewritten(stage, old, dirty)
+            changed[name] = reports[key]
+            if stage.name == "extract":
+                self._put_origins(old, reports[key])
+        if not changed:
+            return
+        told = {**manifest.reports, **changed}
+        counts: Counter[str] = Counter()
+        for report in told.values():
+            counts.update(report.counts)
+        manifest = replace(manifest, reports=told, counts=dict(sorted(counts.items())))
+        self.lease.check()
+        pointer = self.catalog.pointer(stage.name)
+        if pointer is not None and pointer.version == manifest.version:
+            self.catalog.publish(replace(manifest, inputs=pointer.inputs))
+        else:
+            self.store.put_json(f"_runs/{stage.name}/{manifest.version}/manifest.json", manifest.to_json())
+
+    def _put_origins(self, old: UnitReport, new: UnitReport) -> None:
+        for name in new.files:
+            before, after = old.content(name), new.content(name)
+            if before != after:
+                known = self.store.read_json(origin_path(before))
+                self.store.put_json(origin_path(after), before if known is None else known)
+
+    def _plans(self) -> None:
+        """Lists of planned media keep their names and ids."""
+        for path in parquet_files(self.store, LISTS):
+            table = self.store.table([path], LIST).combine_chunks()
+            for batch in table.to_batches():  # one: a list is a small file
+                if (left := self._left(batch)).any():
+                    rows = [refused_row(row, FORGOTTEN) if gone else row
+                            for row, gone in zip(batch.to_pylist(), left, strict=True)]  # fmt: skip
+                    self.store.put_table(path, pa.Table.from_pylist(rows, schema=LIST))
+                    self.files += 1
+
+    def _journals(self) -> None:
+        """What stopped units have so far."""
+        for path in parquet_files(self.store, JOURNALS):
+            with self.store.parquet(path) as file:
+                table = file.read()
+            gone = np.concatenate([np.zeros(0, np.bool_), *map(self._mask, table.to_batches())])
+            if not gone.any():
+                continue
+            self._media |= set(table.column("media_id").filter(pa.array(gone)).to_pylist())
+            if gone.all():
+                self._remove(path)
+            else:
+                sink = io.BytesIO()
+                pq.write_table(table.filter(pa.array(~gone)), sink, compression="none")
+                self.store.put(path, sink.getvalue())
+            self.files += 1
+
+    def _shards(self) -> None:
+        """Shards that nothing refers to any more, and that hold forgotten media."""
+        stages = [stage for stage in self.catalog.stages.values() if MEDIA in stage.outputs]
+        paths = {path for path in self.store.sizes(f"{MEDIA.name}/{TARS}") if path.endswith(".tar")}
+        for stage in stages if paths else []:
+            paths -= {path for report in stored_reports(self.store, stage).values() for path in _paths(report)}
+            for version in self.store.names(f"_runs/{stage.name}"):
+                manifest = self.catalog.stored(stage.name, version)
+                reports = {} if manifest is None else manifest.reports
+                paths -= {path for report in reports.values() for path in _paths(report)}
+        for path in sorted(paths):
+            if self.tombstones.media_ids & set(_keys(self.store, path)):
+                self._remove(path)
+                self.shards += 1
+
+    def _scratch(self) -> None:
+        """What killed runs left: half-written files, traces of failures, and Spark's, which may hold any row."""
+        self.store.remove_tree("_logs")
+        if self.store.is_local:
+            shutil.rmtree(Path(self.store.root) / "_spark", ignore_errors=True)
+        for path in self.store.sizes(""):
+            if _SCRATCH(path.rpartition("/")[2]) and RUN_FILE not in path:  # our own lease beats
+                self._remove(path)
+
+    def _remove(self, path: str) -> None:
+        self.bytes_removed += self.store.size(path) or 0
+        self.store.remove(path)
+
+
+def stored_reports(store: Store, stage: Stage) -> Reports:
+    """All reports of a stage; one that is damaged counts as none, as a run has it."""
+    found = {}
+    folder = reports_folder(stage.name)
+    for name in sorted(store.names(folder)):
+        try:
+            report = UnitReport.from_json(store.read_json(f"{folder}/{name}"))
+        except (WorkFolderError, TypeError, KeyError, AttributeError):
+            continue
+        found[report.unit, report.identity] = report
+    return found
+
+
+def _folder(stage: Stage, dataset: Dataset) -> str:
+    return f"{dataset.name}/stage={stage.name}" if dataset is REJECTIONS else dataset.name
+
+
+def _paths(report: UnitReport) -> set[str]:
+    return {entry.path for entries in report.files.values() for entry in entries}
+
+
+def _keys(store: Store, path: str) -> Iterator[str]:
+    """Keys of a shard's samples, as far as it is whole."""
+    with fsspec.open(store.url(path), "rb") as file:
+        try:
+            with tarfile.open(fileobj=file, mode="r:") as tar:
+                for member in tar:
+                    yield member.name.partition(".")[0]
+        except tarfile.TarError:
+            return
