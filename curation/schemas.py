@@ -418,7 +418,8 @@ SURVIVOR_COUNTS = Dataset(
             _VOCABULARY_LANG,
             _ENTRY_ID,
             _column("texts", pa.int64(), "survivors whose text holds the entry"),
-            _column("weight", pa.float64(), "sum of 1 / keep_before: estimate of the pool's texts that would survive"),
+            _column("weight", pa.float64(), "sum of 1 / keep_before over survivors"),
+            _column("kept_weight", pa.float64(), "the same over all kept pairs of what is fetched, before losses"),
         ]
     ),
 )

@@ -1,8 +1,9 @@
 """rebalance: the selection after losses. One unit per media bucket.
 
 What fetching lost and what copies stand for thins some concepts more than others, so thresholds are solved anew. The
-counts they follow from are those of the pool, less the losses: every survivor counts 1 / keep_before times, once for
-itself and once for each of its like that was not drawn. Counting the survivors themselves would thin the head twice.
+counts they follow from are those of the pool times the share of each entry's texts that survived, in which a pair
+counts 1 / keep_before times: once for itself and once for each of its like that was not drawn. Counting the survivors
+themselves would thin the head twice.
 
 These counts are real numbers and stay so: entries that were not thinned have whole ones, and rounding the others would
 only add to their error. Draws are those of before: the same u, from pair_id and seed, is held against the new keep
@@ -25,7 +26,7 @@ from curation.recipe import Rebalance as RebalanceSection
 from curation.recipe import Recipe, Target
 from curation.runner.stage import Law, Manifest, Planning, Task, UnitStage
 from curation.runner.units import Unit, UnitWriter, digest
-from curation.schemas import FINAL_PAIRS, KEPT_PAIRS, SURVIVOR_COUNTS, SURVIVORS
+from curation.schemas import ENTRY_COUNTS, FINAL_PAIRS, KEPT_PAIRS, SURVIVOR_COUNTS, SURVIVORS
 from curation.stages.buckets import BATCH_ROWS, Followers, conformed
 from curation.stages.count import Counts, load_counts, sum_counts
 from curation.stages.draw import Histogram, drawn, flat_entries, media_starts, tally, whole_media
@@ -34,7 +35,7 @@ from curation.stages.pools import Pool, Thresholds
 from curation.stages.thresholds import Solved, pool_probabilities, row_thresholds, solve_pool
 from curation.storage import Store
 
-_WEIGHTS = pa.schema([field for field in SURVIVOR_COUNTS.schema if field.name != "texts"])
+_WEIGHTS = pa.schema([field for field in SURVIVOR_COUNTS.schema if field.name not in ("texts", "kept_weight")])
 _WAYS = ("t", "tail_share", "target")
 
 
@@ -156,12 +157,18 @@ def _after_losses(target: Any) -> Any:
 
 
 def _summed(planning: Planning) -> str:
-    """Path of the survivors' weights, summed over all buckets once, so that no worker does it again."""
-    survive = planning.inputs["survive"]
-    path = f"_runs/rebalance/counts/{digest(survive.content(SURVIVOR_COUNTS.name))}.parquet"
-    if not planning.store.names(path):
+    """Path of the counts after losses, summed over all buckets once, so that no worker does it again."""
+    survive, count = planning.inputs["survive"], planning.inputs["count"]
+    content = survive.content(SURVIVOR_COUNTS.name), count.content(ENTRY_COUNTS.name)
+    path = f"_runs/rebalance/counts/{digest(content)}.parquet"
+    if planning.store.size(path) is None:
         sizes = planning.inputs["balance"].context["sizes"]
-        sums = sum_counts(planning.store, survive.paths(SURVIVOR_COUNTS.name), sizes, "weight")
+        pool = sum_counts(planning.store, count.paths(ENTRY_COUNTS.name), sizes)
+        left, kept = (
+            sum_counts(planning.store, survive.paths(SURVIVOR_COUNTS.name), sizes, name)
+            for name in ("weight", "kept_weight")
+        )
+        sums = {key: pool[key] * left[key] / np.where(kept[key] > 0, kept[key], 1.0) for key in left}
         parts = [
             pa.table(
                 {

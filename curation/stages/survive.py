@@ -22,10 +22,11 @@ _COLUMNS = ["pair_id", "media_id", "modality", "vocabulary_lang", "entry_ids", "
 _LEDGER = pa.schema([MEDIA.schema.field(name) for name in ("media_id", "status", "error")])
 _COPIES = pa.schema([DUPLICATES.schema.field(name) for name in ("media_id", "cluster_id", "kept_media_id")])
 _COPIES = _COPIES.append(DUPLICATES.schema.field("kept_pair_id"))
+_SUMS = ("texts", "weight", "kept_weight")
 _UNKNOWN = "unknown"  # a failed media always has a class; this keeps the law true where one has not
 
-Sums = dict[tuple[str, str], tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]
-"""(modality, vocabulary_lang) -> survivors per entry, int64, and their weight, float64."""
+Sums = dict[tuple[str, str], dict[str, np.ndarray[Any, Any]]]
+"""(modality, vocabulary_lang) -> per entry: texts (survivors), weight and kept_weight, as in SURVIVOR_COUNTS."""
 
 
 class Survive(UnitStage):
@@ -93,7 +94,8 @@ class Survive(UnitStage):
             writer.counts["not_fetched"] += batch.num_rows - rows.num_rows
             if rows.num_rows:
                 survivors = _survivors(rows, ledger.of(rows.column("media_id")), task.settings["texts"], writer)
-                _add(sums, survivors, task.context["sizes"])
+                _add(sums, rows, "keep_probability", {"kept_weight": True}, task.context["sizes"])
+                _add(sums, survivors, "keep_before", {"weight": True, "texts": False}, task.context["sizes"])
                 writer.write(SURVIVORS, survivors)
         _write(sums, writer)
 
@@ -176,26 +178,28 @@ def _survivors(rows: pa.RecordBatch, found: pa.Table, texts: str, writer: UnitWr
     return conformed(columns, SURVIVORS.schema).filter(pa.array(~lost & ~duplicate))
 
 
-def _add(sums: Sums, rows: pa.RecordBatch, sizes: dict[str, int]) -> None:
-    """Adds survivors and their weights to dense arrays per (modality, vocabulary_lang)."""
-    weights = pa.array(1.0 / np.asarray(rows.column("keep_before")))
+def _add(
+    sums: Sums, rows: pa.RecordBatch, kept_with: str, columns: dict[str, bool], sizes: dict[str, int]
+) -> None:
+    """Adds rows to columns of dense arrays per (modality, vocabulary_lang): 1 each, or 1 / kept_with if weighted."""
+    weights = pa.array(1.0 / np.asarray(rows.column(kept_with)))
     for lang, of_lang in groups(rows.column("vocabulary_lang")):
         for modality, of_both in groups(taken(rows.column("modality"), of_lang)):
             lists, own = (taken(taken(column, of_lang), of_both) for column in (rows.column("entry_ids"), weights))
-            texts, weight = sums.setdefault((modality, lang), (np.zeros(sizes[lang], np.int64), np.zeros(sizes[lang])))
+            total = sums.setdefault((modality, lang), {name: np.zeros(sizes[lang]) for name in _SUMS})
             ids = np.asarray(lists.flatten())
-            np.add.at(texts, ids, 1)
-            np.add.at(weight, ids, np.repeat(np.asarray(own), np.asarray(pc.list_value_length(lists))))
+            spread = np.repeat(np.asarray(own), np.asarray(pc.list_value_length(lists)))
+            for name, weighted in columns.items():
+                np.add.at(total[name], ids, spread if weighted else 1.0)
 
 
 def _write(sums: Sums, writer: UnitWriter) -> None:
-    for (modality, lang), (texts, weight) in sorted(sums.items()):
-        ids = np.flatnonzero(texts)
+    for (modality, lang), total in sorted(sums.items()):
+        ids = np.flatnonzero(total["kept_weight"])
         columns = {
             "modality": pa.repeat(pa.scalar(modality, pa.string()), len(ids)),
             "vocabulary_lang": pa.repeat(pa.scalar(lang, pa.string()), len(ids)),
             "entry_id": pa.array(ids.astype(np.int32)),
-            "texts": pa.array(texts[ids]),
-            "weight": pa.array(weight[ids]),
+            **{name: pa.array(total[name][ids]) for name in _SUMS},
         }
         writer.write(SURVIVOR_COUNTS, conformed(columns, SURVIVOR_COUNTS.schema))
