@@ -25,6 +25,7 @@ from curation.inspect.plan_text import plan_lines
 from curation.inspect.vocabulary import VocabularyReport
 from curation.inspect.vocabulary_text import vocabulary_lines
 from curation.inspect.why import why as looked_up
+from curation.inspect.why_media import why_media_lines
 from curation.inspect.why_text import why_lines
 from curation.pipeline import ALL_STAGES, stages_of
 from curation.recipe import Recipe
@@ -52,7 +53,9 @@ def describe(dataset: str | None, work: str | None, out: Console, *, markdown: b
 def why(id: str, work: str, out: Console) -> None:
     """Why a media or a pair is in the selection or not."""
     with storage_errors(Store.at(work)):
-        _print(out, why_lines(looked_up(_catalog(work), id)))
+        catalog = _catalog(work)
+        story = looked_up(catalog, id)
+        _print(out, [*why_lines(story), *why_media_lines(catalog, story.media_id)])
 
 
 def explain(concept: str, folders: Sequence[str], out: Console) -> None:

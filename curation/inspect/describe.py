@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from curation.errors import CurationError, WorkFolderError
 from curation.inspect.wording import how_many, size
-from curation.pipeline import STAGES, VOCABULARY_STAGES
+from curation.pipeline import ALL_STAGES, VOCABULARY_STAGES
 from curation.runner.catalog import Catalog
 from curation.schemas import DATASETS, VOCABULARY_DATASETS, Dataset
 
@@ -60,7 +60,7 @@ def describe(name: str, catalog: Catalog | None = None) -> DatasetDescription:
     if name not in _ALL:
         raise CurationError(f"no dataset is called {name!r}: choose one of {', '.join(_ALL)}")
     dataset = _ALL[name]
-    stages = [stage.name for stage in (*STAGES, *VOCABULARY_STAGES) if dataset in stage.outputs]
+    stages = [stage.name for stage in (*ALL_STAGES, *VOCABULARY_STAGES) if dataset in stage.outputs]
     columns = [Column(field.name, type_name(field.type), field.nullable, field.metadata[b"doc"].decode())
                for field in dataset.schema]
     return DatasetDescription(name, dataset.version, dataset.unit, dataset.about, stages, columns,

@@ -28,6 +28,8 @@ from curation.runner.units import Unit
 from curation.storage import Store
 
 _NAMED = 3  # archives that a reason names
+_IN_ONE_PIECE = {"count", "duplicates"}
+_WHEN_IT_RUNS = {"fetch": "which media it lacks is found when it runs"}
 
 
 @dataclass(frozen=True)
@@ -157,11 +159,12 @@ class _Planner:
         return self._estimated(stage, line, archives=pending, already=kept, expected=expected)
 
     def _unsolved(self, stage: Stage) -> StageForecast:
-        """balance, when its target has not been solved for these draws."""
+        """A stage whose plan takes work that only a run does: a target is solved, new media are listed."""
         published = self._run.catalog.current(stage.name)
+        told = _WHEN_IT_RUNS.get(stage.name, "its target is solved when it runs")
         line = StageForecast(
             stage.name, stage.about, self._count(stage), self._count(stage), False,
-            ["its target is solved when it runs", *_setting_changes(stage, published, self._recipe)])
+            [told, *_setting_changes(stage, published, self._recipe)])
         return self._estimated(stage, line)
 
     def _behind(self, stage: Stage, waiting: list[str]) -> StageForecast:
@@ -175,7 +178,7 @@ class _Planner:
 
     def _count(self, stage: Stage) -> int:
         """Units of a stage after extract."""
-        return 1 if stage.name == "count" else self._recipe.pairs.media_buckets
+        return 1 if stage.name in _IN_ONE_PIECE else self._recipe.pairs.media_buckets
 
     def _estimated(self, stage: Stage, line: StageForecast, *, archives: Sequence[Unit] = (), already: int = 0,
                    expected: int | None = None) -> StageForecast:
@@ -236,6 +239,8 @@ def reasons(plan: StagePlan, catalog: Catalog) -> list[str]:
     inputs = [name for name in stage.after if published.inputs.get(name) != catalog.visible(name).version]
     if inputs:
         found.append(_inputs(inputs, "changed", "changed"))
+    if rounds := sum(bool(unit.inputs.get("round")) for unit in plan.pending):
+        found.append(f"{how_many(rounds, 'unit')} with media that failed for passing reasons: they are asked for again")
     if not stage.after:
         found += _archives(plan, published, settings_changed=bool(found))
     return [*(found or [f"made by another version of curation ({published.code_version})"]), *stopped]

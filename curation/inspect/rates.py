@@ -14,7 +14,7 @@ from curation.errors import WorkFolderError
 from curation.runner.catalog import Catalog
 from curation.runner.stage import Manifest, Stage
 from curation.runner.units import Unit, UnitReport
-from curation.schemas import CANDIDATES, DRAW_HISTOGRAMS, MATCHES, PAIRS
+from curation.schemas import CANDIDATES, DRAW_HISTOGRAMS, DUPLICATE_GROUPS, KEPT_PAIRS, MATCHES, PAIRS, SURVIVORS
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,9 @@ class Rates:
 # 0.06. Seconds, in one process on one AMD EPYC core: extract and pairs from six copies of these files less what one
 # takes (WARC: 290 pages a second), the others from 127,460 real captions (flickr8k, multi30k in three languages) less
 # what 31,865 of them take, so without loading vocabularies and compiling. What Spark takes to carry rows through the
-# shuffle is left out. Tables are taken for WAT files: how much of a table is text is for each its own.
+# shuffle is left out. From fetch on: rows and bytes of the demo, where an image has 17 kB after resizing to 256 pixels;
+# seconds of fetch 4.5 ms an image (`python -m bench fetch-images`), of the others what 76,000 to a million made-up
+# pairs took. Tables are taken for WAT files: how much of a table is text is for each its own.
 ARCHIVES = {
     "wat": Rates("", 0.002285, 64.0, 0.15),
     "warc": Rates("", 0.000638, 63.5, 0.11),
@@ -49,10 +51,22 @@ DEFAULTS = {
     "count": Rates("match", 2.38, 10.7, 0.1),
     "draw": Rates("match", 1.0, 36.0, 1.2),
     "balance": Rates("match", 0.56, 185.0, 1.6),
+    "fetch": Rates("balance", 0.64, 17_500.0, 2_900.0),
+    "near": Rates("balance", 0.08, 60.0, 20.0),
+    "duplicates": Rates("near", 1.0, 60.0, 5.0),
+    "survive": Rates("balance", 0.66, 60.0, 1.3),
+    "rebalance": Rates("survive", 1.0, 92.0, 1.6),
 }
 MOST_ENTRIES = 500_000  # of a vocabulary (MetaCLIP's): entry_counts stops growing there
 
-_FIRST_DATASET = {"extract": CANDIDATES.name, "pairs": PAIRS.name, "match": MATCHES.name}
+_FIRST_DATASET = {
+    "extract": CANDIDATES.name,
+    "pairs": PAIRS.name,
+    "match": MATCHES.name,
+    "balance": KEPT_PAIRS.name,
+    "near": DUPLICATE_GROUPS.name,
+    "survive": SURVIVORS.name,
+}
 
 _BY_DEFAULT = "default rates"
 _ENOUGH_ROWS = 1000  # made by a stage, from which the folder's own rows and bytes are taken
