@@ -6,7 +6,7 @@ import io
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, cast, get_args
 
 import typer
 from rich.console import Console
@@ -14,7 +14,9 @@ from rich.console import Console
 from curation import commands, workflow
 from curation.cli_vocab import build, vocab
 from curation.concepts import MatchOptions, Vocabulary
-from curation.errors import CurationError, RecipeError
+from curation.errors import CurationError, InputError, RecipeError
+from curation.forget import Copies, Request
+from curation.forget import forget as forgotten
 from curation.inspect.vocabulary import vocabulary_report
 from curation.pipeline import ALL_STAGES
 from curation.recipe import Definition, load_recipe
@@ -123,6 +125,31 @@ def explain(
 ) -> None:
     """Follow one concept through all stages of a run, or attribute the difference between two runs to stages."""
     commands.explain(concept, [*(folders or []), *([work] if work else [])], out)
+
+
+@app.command()
+def forget(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
+    work: WorkFolder,
+    url: Annotated[list[str] | None, typer.Option(metavar="URL", help="of a media; may be repeated")] = None,
+    media_id: Annotated[list[str] | None, typer.Option(metavar="ID", help="24 hex digits; may be repeated")] = None,
+    domain: Annotated[
+        list[str] | None, typer.Option(metavar="DOMAIN", help="with all below it, now and later; may be repeated")
+    ] = None,
+    sha256: Annotated[list[str] | None, typer.Option(metavar="HASH", help="of a file; may be repeated")] = None,
+    list_file: Annotated[
+        str | None, typer.Option("--list", metavar="FILE", help="a URL, domain, ID or HASH a line; # starts a comment")
+    ] = None,
+    copies: Annotated[
+        str, typer.Option(metavar="near|exact|none", help="what else of the same picture goes with it, now and later")
+    ] = "near",
+) -> None:
+    """Take media out of a work folder (bytes, rows, texts), never to fetch them again. Without names: finish that."""
+    if copies not in get_args(Copies):
+        raise InputError(f"--copies {copies!r}: choose one of {', '.join(get_args(Copies))}")
+    request = Request.of(url or [], media_id or [], domain or [], sha256 or [], cast(Copies, copies))
+    if list_file is not None:
+        request = request.with_list(list_file)
+    forgotten(Store.at(work), request, say=lambda line: out.print(line, markup=False))
 
 
 @vocab.command("lint")

@@ -35,6 +35,7 @@ SOURCES = (
     "concepts/_trie_arrays",
     "concepts/_white_space",
     "concepts/prepare",
+    "media/area",
 )
 """All modules with kernels, and all whose functions or constants end up in them."""
 

@@ -30,19 +30,9 @@ from curation.runner.engine import LocalEngine
 from curation.runner.lease import Lease
 from curation.runner.progress import Silent
 from curation.runner.run import Run, StageOutcome
-from curation.stages.duplicates import Duplicates
-from curation.stages.near import Near
-from curation.stages.rebalance import Rebalance
-from curation.stages.survive import Survive
 from curation.storage import Store
 from curation.testing.faulty_server import FaultyServer
 
-FURTHER = tuple(
-    stage
-    for stage in (Near(), Duplicates(), Survive(), Rebalance())
-    if stage.name not in {known.name for known in ALL_STAGES}
-)
-STAGES = ALL_STAGES + FURTHER
 HOSTS = ("a.test", "b.test", "c.test")
 COUNT = 60
 ENTRIES = ("dog", "cat", "house", "tree")
@@ -82,9 +72,9 @@ def _write(folder: Path, server: FaultyServer, numbers: list[int]) -> Path:
 
 
 def _run(recipe: Path, store: Store) -> dict[str, StageOutcome]:
-    run = Run(store, load_recipe(recipe), STAGES, LocalEngine, Silent())
+    run = Run(store, load_recipe(recipe), ALL_STAGES, LocalEngine, Silent())
     with run.lease():
-        return {stage.name: run.execute(stage) for stage in STAGES}
+        return {stage.name: run.execute(stage) for stage in ALL_STAGES}
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +146,7 @@ def test_nothing_is_left_and_a_run_does_only_what_it_touches(
     copies = [_facts(finished, server, number) for number in (1, 2, 3, 4)]
     assert all(len(_traces(work, facts)) >= 6 for facts in copies), "the search finds what is there"
     told: list[str] = []
-    receipt = forget(store, Request(urls=(copies[0]["url"],)), say=told.append, stages=STAGES)
+    receipt = forget(store, Request(urls=(copies[0]["url"],)), say=told.append)
     assert (receipt["media_taken_out"], receipt["media_here"], receipt["copies"]) == (4, 4, 3)
     assert receipt["shards"] >= 1
     assert receipt["bytes_removed"] > receipt["bytes_written"] > 0
@@ -191,7 +181,7 @@ def test_from_the_tombstone_on_nobody_reads_it(
     with monkeypatch.context() as patch:
         patch.setattr("curation.taking_out.TakingOut.run", _killed)
         with pytest.raises(_Killed):
-            forget(store, Request(media_ids=(facts["media_id"],)), stages=STAGES)
+            forget(store, Request(media_ids=(facts["media_id"],)))
     assert len(_traces(work, facts)) >= 6
     with connect(work) as connection:
         for name in ("candidates", "pairs", "matches", "draws", "kept_pairs", "media"):
@@ -206,9 +196,9 @@ def test_from_the_tombstone_on_nobody_reads_it(
     assert outcomes["survive"].manifest.rows("survivors") < COUNT - 1
     assert len(server.log) == asked
     assert len(_traces(work, facts)) >= 6, "older versions still hold it"
-    forget(store, Request(), stages=STAGES)  # without names: finishes what was begun
+    forget(store, Request())  # without names: finishes what was begun
     assert _traces(work, facts) == []
-    assert len(_run(folder / "recipe.yaml", store)) == len(STAGES)
+    assert len(_run(folder / "recipe.yaml", store)) == len(ALL_STAGES)
     assert len(server.log) == asked
 
 
@@ -233,7 +223,7 @@ def test_a_kill_at_any_moment_leaves_a_folder_that_reads_and_the_same_command_fi
         store = Store.at(folder / "work")
         with monkeypatch.context() as patch, pytest.raises(_Killed):
             _stop_at(moment, patch)
-            forget(store, request, stages=STAGES)
+            forget(store, request)
         (folder / "work" / "_lease.json").unlink(missing_ok=True)  # a kill leaves it; waiting for that is not at stake
         assert {row["media_id"] for row in _ledger(store).values()} >= {
             media_id(_url(server, number)) for number in range(5, COUNT)
@@ -246,7 +236,7 @@ def test_a_kill_at_any_moment_leaves_a_folder_that_reads_and_the_same_command_fi
         asked = len(server.log)
         if moment % 2:  # a run comes before the same command
             _run(folder / "recipe.yaml", store)
-        forget(store, request, stages=STAGES)
+        forget(store, request)
         assert [_traces(folder / "work", each) for each in facts] == [[], [], [], []]
         outcomes = _run(folder / "recipe.yaml", store)
         assert outcomes["fetch"].manifest.rows("media") in range(COUNT - 5, COUNT)
@@ -259,7 +249,7 @@ def _moments(finished: Path, tmp_path: Path, request: Request, monkeypatch: pyte
     shutil.copytree(finished, tmp_path / "counted")
     with monkeypatch.context() as patch:
         calls = _stop_at(10**9, patch)
-        forget(Store.at(tmp_path / "counted" / "work"), request, stages=STAGES)
+        forget(Store.at(tmp_path / "counted" / "work"), request)
     return len(calls)
 
 
@@ -267,7 +257,6 @@ def _stop_at(moment: int, patch: pytest.MonkeyPatch) -> list[str]:
     """From the given change of the folder on, none is made any more."""
     calls: list[str] = []
     for name in ("put", "remove", "remove_tree", "whole", "open_write"):
-
         real = getattr(Store, name)
 
         def changed(store: Store, path: str, *rest: Any, real: Any = real, name: str = name) -> Any:
@@ -288,7 +277,7 @@ def test_on_an_object_store(finished: Path, folder: Path, server: FaultyServer) 
     store = Store.at("memory://forgetting/work")
     try:
         assert MediaReader(store).bytes(facts["media_id"]) == facts["data"]
-        receipt = forget(store, Request(urls=(facts["url"],)), stages=STAGES)
+        receipt = forget(store, Request(urls=(facts["url"],)))
         assert (receipt["media_taken_out"], receipt["shards"]) == (1, 1)
         memory.get("/forgetting/work", str(folder / "got"), recursive=True)
     finally:
@@ -300,7 +289,7 @@ def test_on_an_object_store(finished: Path, folder: Path, server: FaultyServer) 
 @pytest.mark.parametrize(("copies", "gone"), [("near", {1, 2, 3, 4}), ("exact", {1, 2, 4}), ("none", {1})])
 def test_copies_go_with_it_as_asked(copies: Any, gone: set[int], folder: Path, server: FaultyServer) -> None:
     store = Store.at(folder / "work")
-    forget(store, Request(urls=(_url(server, 1),), copies=copies), stages=STAGES)
+    forget(store, Request(urls=(_url(server, 1),), copies=copies))
     rows = _ledger(store)
     assert {number for number in range(1, COUNT) if rows[media_id(_url(server, number))]["error"]} == gone
 
@@ -308,7 +297,7 @@ def test_copies_go_with_it_as_asked(copies: Any, gone: set[int], folder: Path, s
 @pytest.mark.parametrize("name", ["sha256", "stored_sha256"])
 def test_by_the_hash_of_a_file(name: str, finished: Path, folder: Path, server: FaultyServer) -> None:
     facts = _facts(finished, server, 1)
-    receipt = forget(Store.at(folder / "work"), Request(sha256=(facts[name],)), stages=STAGES)
+    receipt = forget(Store.at(folder / "work"), Request(sha256=(facts[name],)))
     assert receipt["media_taken_out"] == 4
     assert _traces(folder / "work", facts) == []
 
@@ -319,12 +308,12 @@ def test_what_comes_later_is_not_asked_for_or_not_kept(folder: Path, server: Fau
     recipe = _write(folder, server, list(range(5, 12)))
     _run(recipe, store := Store.at(folder / "later"))
     told: list[str] = []
-    forget(store, Request(urls=(_url(server, 20),), domains=("c.test",)), say=told.append, stages=STAGES)
+    forget(store, Request(urls=(_url(server, 20),), domains=("c.test",)), say=told.append)
     assert "1 of the named media are not here, and will not be" in told
     pq.write_table(pa.table({"url": [_url(server, 1)], "caption": [_text(1)]}), folder / "urls.parquet")
     _run(recipe, other := Store.at(folder / "other"))
     first = _ledger(other)[media_id(_url(server, 1))]
-    forget(store, Request(sha256=(first["sha256"],)), stages=STAGES)
+    forget(store, Request(sha256=(first["sha256"],)))
     _write(folder, server, [*range(1, 12), 20, 55])
     before = len(server.log)
     outcomes = _run(recipe, store)
@@ -342,14 +331,15 @@ def test_older_versions_plans_and_stopped_units_hold_nothing(
 ) -> None:
     work, store, facts = folder / "work", Store.at(folder / "work"), _facts(finished, server, 13)
     other = load_recipe(folder / "recipe.yaml", ["balance.t=1", "fetch.image.encode_quality=90"])
-    run = Run(store, other, STAGES, LocalEngine, Silent())
+    run = Run(store, other, ALL_STAGES, LocalEngine, Silent())
     with run.lease():
-        for stage in STAGES:
+        for stage in ALL_STAGES:
             run.execute(stage)
     (folder / "out.txt").write_text(_url(server, 15))
-    run = Run(store, load_recipe(folder / "recipe.yaml", ["fetch.opt_out.urls=[out.txt]"]), STAGES, LocalEngine, Silent())
+    listed = load_recipe(folder / "recipe.yaml", ["fetch.opt_out.urls=[out.txt]"])
+    run = Run(store, listed, ALL_STAGES, LocalEngine, Silent())
     with run.lease():  # a further round: shards of two rounds share their samples
-        for stage in STAGES:
+        for stage in ALL_STAGES:
             run.execute(stage)
     row = {name: value for name, value in facts.items() if name not in ("url", "text", "data")}
     with Journal(store, "_runs/fetch/journals/bucket-00000-stopped.0", "killed") as journal:
@@ -357,10 +347,13 @@ def test_older_versions_plans_and_stopped_units_hold_nothing(
         journal.add({**row, "media_id": "0" * 24, "media_url": "http://a.test/kept", "sha256": "0" * 64,
                      "stored_sha256": "0" * 64, "phash": None}, b"kept")  # fmt: skip
         journal.flush()
+    with Journal(store, "_runs/fetch/journals/bucket-00000-alone.0", "killed") as journal:
+        journal.add(row, facts["data"])
+        journal.flush()
     (work / "media" / "tars" / ".half.tar.0123abcd").write_bytes(facts["data"])
     (work / "_logs").mkdir()
     (work / "_logs" / "fetch-x.txt").write_text(f"Traceback ... {facts['url']}")
-    forget(store, Request(urls=(facts["url"],)), stages=STAGES)
+    forget(store, Request(urls=(facts["url"],)))
     assert _traces(work, facts) == []
     with Journal(store, "_runs/fetch/journals/bucket-00000-stopped.0", "later") as journal:
         assert list(journal.rows) == ["0" * 24]
@@ -371,9 +364,7 @@ def test_lists_and_bad_names(tmp_path: Path) -> None:
     listed = tmp_path / "list.txt"
     listed.write_text(f"# takedowns\nhttp://a.test/x.jpg#top # why\n{'A' * 24}\n{'b' * 64}\nExample.ORG.\n")
     found = Request(media_ids=("c" * 24,)).with_list(str(listed))
-    assert found == Request(
-        ("http://a.test/x.jpg#top",), ("c" * 24, "a" * 24), ("example.org",), ("b" * 64,)
-    )
+    assert found == Request(("http://a.test/x.jpg#top",), ("c" * 24, "a" * 24), ("example.org",), ("b" * 64,))
     listed.write_text("example.org\nnot a name\n")
     with pytest.raises(InputError, match="line 2, is 'not a name': give a URL"):
         Request().with_list(str(listed))
@@ -387,11 +378,11 @@ def test_lists_and_bad_names(tmp_path: Path) -> None:
 def test_a_running_run_is_not_disturbed_and_a_second_time_changes_nothing(folder: Path, server: FaultyServer) -> None:
     store = Store.at(folder / "work")
     with Lease(store), pytest.raises(WorkFolderError, match="another run"):
-        forget(store, Request(urls=(_url(server, 5),)), stages=STAGES)
+        forget(store, Request(urls=(_url(server, 5),)))
     assert not (folder / "work" / "_forgotten").exists()
-    forget(store, Request(urls=(_url(server, 5),)), stages=STAGES)
+    forget(store, Request(urls=(_url(server, 5),)))
     before = {path: path.read_bytes() for path in (folder / "work").rglob("*") if path.is_file()}
-    receipt = forget(store, Request(urls=(_url(server, 5),)), stages=STAGES)
+    receipt = forget(store, Request(urls=(_url(server, 5),)))
     told = [receipt[name] for name in ("media_taken_out", "files", "bytes_removed", "tombstone")]
     assert told == [0, 0, 0, None]
     after = {path: path.read_bytes() for path in (folder / "work").rglob("*") if path.is_file()}

@@ -70,7 +70,8 @@ def _agrees() -> bool:
     """Whether this machine's cv2 gives the same bytes, tried on a picture of noise with weights of many kinds."""
     noise = np.random.default_rng(0).integers(0, 256, (211, 307, 3), dtype=np.uint8)
     shrunk = _shrunk(noise, 67, 90)
-    return bool(np.array_equal(shrunk, cv2.resize(noise, (67, 90), interpolation=cv2.INTER_AREA)))
+    expected = cv2.resize(noise, (67, 90), interpolation=cv2.INTER_AREA)
+    return shrunk is not None and np.array_equal(shrunk, expected)
 
 
 @kernel
@@ -94,7 +95,7 @@ def _spans(lines: int, new: int) -> Spans:
         before, after = whole - start, stop - whole_stop
         begin = whole - 1 if before > _LEAST else whole
         end = whole_stop + 1 if after > _LEAST else whole_stop
-        last = min(min(after, 1.0), cell) / cell if after > _LEAST else 1 / cell
+        last = min(after, 1.0, cell) / cell if after > _LEAST else 1 / cell
         first = before / cell if before > _LEAST else 1 / cell if whole < whole_stop else last
         spans.begin[line], spans.end[line] = int(begin), int(end)
         spans.first[line], spans.last[line] = first, last
@@ -137,8 +138,8 @@ def _averaged(pixels: Pixels, width: int, height: int) -> tuple[bool, Pixels]:
 def _average_row(row: Pixels, across: Spans, weighted: Floats, mean: Floats) -> None:
     """One row to the new width, in `mean`; `weighted` is room to work in. Indices are unsigned: no wrap, no checks."""
     three, middle = np.uint64(3), across.middle[0]
-    for at in range(len(row)):
-        weighted[at] = np.float32(row[at]) * middle
+    for place in range(len(row)):
+        weighted[place] = np.float32(row[place]) * middle
     for column in range(len(across.begin)):
         at, end = np.uint64(3 * across.begin[column]), np.uint64(3 * across.end[column] - 3)
         weight = across.first[column]

@@ -11,15 +11,18 @@ that takes a picture, uint8 (height, width, 3) BGR, upright, and gives a list of
 from __future__ import annotations
 
 import importlib
+import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 import cv2
 import numpy as np
 
 from curation.errors import RecipeError
+from curation.media.blurring import is_box
 from curation.media.image_decoding import Pixels
 from curation.media.image_facts import Box, ImageRefusal, RefusedImage
 from curation.media.outcomes import printable
@@ -79,22 +82,44 @@ class Hooks:
         return found
 
 
-def load_hook(section: Hook) -> Finder:
-    """Calls the factory that a recipe names. Raises RecipeError."""
+def find_hook(section: Hook) -> Callable[[dict[str, Any]], Any]:
+    """The factory that a recipe names, not called yet: it may take minutes. Raises RecipeError."""
     module, _, attribute = section.name.partition(":")
     try:
         factory: Any = importlib.import_module(module)
         for name in attribute.split("."):
             factory = getattr(factory, name)
+        if not callable(factory):
+            raise TypeError(f"it is {factory!r:.60}, which cannot be called with options")
+    except Exception as error:  # importing a stranger's code may raise anything
+        raise _not_loaded(section, error) from error
+    return factory  # type: ignore[no-any-return]
+
+
+def load_hook(section: Hook) -> Finder:
+    """Calls the factory that a recipe names. Raises RecipeError."""
+    factory = find_hook(section)
+    try:
         finder = factory(dict(section.options))
         if not callable(finder):
             raise TypeError(f"it gives {finder!r:.60}, which cannot be called with a picture")
-    except Exception as error:  # importing and calling a stranger's code may raise anything
-        raise RecipeError(
-            f"fetch.hooks: {section.name} cannot be loaded: {printable(f'{type(error).__name__}: {error}')}: install "
-            "its package here and on every worker, or correct `name` (package.module:factory) and `options`"
-        ) from error
+    except Exception as error:  # as may calling it
+        raise _not_loaded(section, error) from error
     return finder  # type: ignore[no-any-return]
+
+
+def _not_loaded(section: Hook, error: Exception) -> RecipeError:
+    return RecipeError(
+        f"fetch.hooks: {section.name} cannot be loaded: {printable(f'{type(error).__name__}: {error}')}: install "
+        "its package here and on every worker, or correct `name` (package.module:factory) and `options`"
+    )
+
+
+@lru_cache(maxsize=1)
+def loaded_hooks(sections: str) -> Hooks | None:
+    """The hooks of a recipe (JSON of their sections), loaded once per process; None where there are none."""
+    found = [Hook.model_validate(section) for section in json.loads(sections)]
+    return Hooks(found) if found else None
 
 
 def _row(hook: str, finding: Finding) -> dict[str, Any]:
@@ -105,7 +130,7 @@ def _row(hook: str, finding: Finding) -> dict[str, Any]:
     box = None if finding.box is None else tuple(map(float, finding.box))
     if not math.isfinite(score):
         raise ValueError(f"the score of {finding.label} is {score}")
-    if box is not None and not (len(box) == 4 and 0 <= box[0] <= box[2] <= 1 and 0 <= box[1] <= box[3] <= 1):
+    if box is not None and not is_box(box):
         raise ValueError(f"the box {box} of {finding.label} is no left, top, right, bottom in shares from 0 to 1")
     left, top, right, bottom = box or (None,) * 4
     row = {"hook": hook, "label": printable(finding.label), "score": score}

@@ -1,6 +1,6 @@
 """The bytes of a fetched file to the bytes that are stored: judged, decoded, turned upright, resized, encoded.
 
-Pixels are img2dataset's: its Resizer resizes, blurs and encodes, under the option names its users know. Before it:
+Pixels are img2dataset's: its Resizer resizes and encodes, under the option names its users know. Before it:
 sizes are judged ahead of any decoder (`image_headers`), the file is decoded once, turned upright and made a plain 8-bit
 picture where the Resizer would get it wrong (16 bits, transparency, animations, TIFF: `image_decoding`), and the
 perceptual hash, the hooks and the lists of refused hashes look at that picture.

@@ -20,13 +20,12 @@ import pyarrow.parquet as pq
 from curation.schemas import MEDIA
 from curation.storage import Store
 
-FLUSH_ROWS: Final = 32
 FLUSH_S: Final = 1.0
-SLOW_FLUSH_S: Final = 10.0
+FLUSH_SHARE: Final = 0.01
 FLUSH_BYTES: Final = 32 << 20
-"""A segment is written FLUSH_S after the last one where it has FLUSH_ROWS, after SLOW_FLUSH_S where it has fewer, and
-whenever it has FLUSH_BYTES. So a killed worker loses about a second's requests: 1 % of them where workers live for two
-minutes; and a unit that takes an hour has no more than 3,600 segments, or 360 where hosts are slow.
+"""A segment is written FLUSH_S seconds after the last one, or FLUSH_SHARE of the time since the journal was opened,
+whichever is more, and whenever there are FLUSH_BYTES. So a killed worker loses a second's requests, or 1 % of what it
+did, and a unit that takes an hour has some 460 segments.
 """
 
 _SEGMENT = pa.schema([*MEDIA.schema, pa.field("data", pa.binary()), pa.field("run", pa.string(), nullable=False)])
@@ -52,7 +51,7 @@ class Journal:
         self._fresh: list[str] = []
         self._fresh_bytes = 0
         self._segments = 0
-        self._written = time.monotonic()
+        self._opened = self._written = time.monotonic()
 
     def __enter__(self) -> Self:
         self._spool = tempfile.TemporaryFile(prefix="curation-media-")
@@ -78,13 +77,17 @@ class Journal:
             self._spool.write(data)
 
     def add(self, row: Row, data: bytes | None) -> None:
-        """One outcome; on its way to the work folder it stays in this process for FLUSH_S or so."""
+        """One outcome; until `flush_if_due` takes it to the work folder it is in this process only."""
         self._keep(row, data, self._run)
         self._fresh.append(row["media_id"])
         self._fresh_bytes += len(data or b"")
-        waited = time.monotonic() - self._written
-        enough = len(self._fresh) >= FLUSH_ROWS and waited >= FLUSH_S
-        if enough or waited >= SLOW_FLUSH_S or self._fresh_bytes >= FLUSH_BYTES:
+        if self._fresh_bytes >= FLUSH_BYTES:
+            self.flush()
+
+    def flush_if_due(self) -> None:
+        """To be called at least every FLUSH_S seconds, whether something was added or not."""
+        now = time.monotonic()
+        if now - self._written >= max(FLUSH_S, FLUSH_SHARE * (now - self._opened)):
             self.flush()
 
     def flush(self) -> None:

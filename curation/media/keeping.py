@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from curation.media.images import ImageProcessor, ProcessedImage
-from curation.media.journal import Journal, Row
+from curation.media.journal import FLUSH_S, Journal, Row
 from curation.media.outcomes import Outcome
 from curation.media.refusals import FORGOTTEN, Refusals
 from curation.schemas import MEDIA
@@ -16,6 +16,7 @@ from curation.schemas import MEDIA
 WAITING: Final = 64
 """Outcomes that wait to be decoded; beyond them the network waits, so that memory is bounded."""
 
+_COLUMNS: Final = frozenset(MEDIA.columns)
 _EMPTY: Final[Row] = {name: [] if name == "findings" else None for name in MEDIA.columns}
 
 
@@ -50,10 +51,18 @@ class Keeper:
         self._queue.put(outcome)
 
     def _work(self) -> None:
-        while (outcome := self._queue.get()) is not None:
+        while True:
+            try:
+                outcome = self._queue.get(timeout=FLUSH_S)
+                if outcome is None:
+                    return
+            except queue.Empty:
+                outcome = None
             if self._error is None:
                 try:
-                    self._keep(outcome)
+                    if outcome is not None:
+                        self._keep(outcome)
+                    self._journal.flush_if_due()
                 except Exception as error:  # noqa: BLE001 - carried to the thread that waits for this one
                     self._error = error
 
@@ -107,7 +116,7 @@ def failed_row(media: Row, outcome: Outcome) -> Row:
 
 def _of(image: ProcessedImage) -> dict[str, Any]:
     """What the bytes say."""
-    facts = {name: value for name, value in image.facts().items() if name in MEDIA.columns}
+    facts = {name: value for name, value in image.facts().items() if name in _COLUMNS}
     if image.reason is not None:
         return {**facts, "status": "failed", "error": str(image.reason), "detail": image.detail or None}
     return facts

@@ -92,7 +92,10 @@ class Tombstones:
 
     def of(self, media_ids: pa.Array, urls: pa.Array) -> Mask:
         """Which rows are about forgotten media, by id or by the URL's domain."""
-        mask = np.asarray(pc.is_in(media_ids, value_set=self._ids))
+        if len(media_ids) < len(self.media_ids):  # Arrow hashes the whole set with every call
+            mask = np.array([media_id in self.media_ids for media_id in media_ids.to_pylist()], np.bool_)
+        else:
+            mask = np.asarray(pc.is_in(media_ids, value_set=self._ids))
         return mask | covered(self._domain_table, urls)
 
 

@@ -1,4 +1,7 @@
-"""img2dataset's Resizer for pictures that are decoded already: the same code, without its decoder."""
+"""img2dataset's Resizer for pictures that are decoded already: the same code, without its decoder.
+
+Shrinking by area is ours, with the same bytes (`area`), and so is blurring, with others (`blurring`).
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,9 @@ os.environ.setdefault("WANDB_MODE", "disabled")
 import albumentations  # type: ignore[import-untyped]
 import cv2
 import img2dataset.resizer as img2dataset_resizer  # type: ignore[import-untyped]
-from img2dataset.blurrer import BoundingBoxBlurrer  # type: ignore[import-untyped]
 
+from curation.media.area import shrink
+from curation.media.blurring import blurred
 from curation.media.image_decoding import Pixels
 from curation.media.image_facts import Box, undecodable
 
@@ -28,7 +32,7 @@ class PixelResizer:
     """img2dataset's Resizer with its options. A picture at a time per thread; threads are not in each other's way."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        self._resizer = img2dataset_resizer.Resizer(**options, blurrer=BoundingBoxBlurrer())
+        self._resizer = img2dataset_resizer.Resizer(**options, blurrer=_blur)
 
     def __call__(self, pixels: Pixels, boxes: Sequence[Box], original: bytes | None) -> tuple[bytes, int, int]:
         """(bytes to store, width, height) of upright pixels: (height, width) grey or (height, width, 3) BGR, 8 bits.
@@ -59,13 +63,38 @@ def _once(make: Callable[..., Any]) -> Callable[..., Any]:
     return made
 
 
-_NAMES = ("SmallestMaxSize", "LongestMaxSize", "CenterCrop", "PadIfNeeded")
+def _blur(img: Pixels, bbox_list: Sequence[Box]) -> Pixels:
+    """`blurred` by the names that the Resizer calls it with."""
+    return blurred(img, bbox_list)
+
+
+class _Area:
+    """Albumentations' resizing transforms, with `shrink` in the place of cv2's INTER_AREA."""
+
+    interpolation: int
+
+    def apply(self, img: Pixels, scale: float, **params: Any) -> Pixels:
+        if self.interpolation != cv2.INTER_AREA:
+            return super().apply(img, scale, **params)  # type: ignore[misc, no-any-return]
+        height, width = (max(1, round(side * scale)) for side in img.shape[:2])
+        return img if (height, width) == img.shape[:2] else shrink(img, width, height)
+
+
+class SmallestMaxSize(_Area, albumentations.SmallestMaxSize):  # type: ignore[misc]
+    """The smaller side becomes max_size pixels."""
+
+
+class LongestMaxSize(_Area, albumentations.LongestMaxSize):  # type: ignore[misc]
+    """The longer side becomes max_size pixels."""
+
+
+_TRANSFORMS = (SmallestMaxSize, LongestMaxSize, albumentations.CenterCrop, albumentations.PadIfNeeded)
 _method = img2dataset_resizer.Resizer.__call__
 _resize = FunctionType(
     _method.__code__,
     {
         **vars(img2dataset_resizer),
-        "A": SimpleNamespace(**{name: _once(getattr(albumentations, name)) for name in _NAMES}),
+        "A": SimpleNamespace(**{make.__name__: _once(make) for make in _TRANSFORMS}),
         "cv2": SimpleNamespace(**{**vars(cv2), "imdecode": lambda *_: _mine.pixels}),
         "SuppressStdoutStderr": nullcontext,  # nothing writes there after decoding; it would silence all threads
     },

@@ -63,7 +63,7 @@ class Hook(Section):
         None, description="score above which a finding refuses the media (error: unsafe); null: never"
     )
     blur_above: float | None = Field(
-        None, description="score above which what was found is blurred, as img2dataset blurs; null: never"
+        None, description="score above which what was found is blurred beyond recognition; null: never"
     )
 
 

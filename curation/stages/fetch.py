@@ -7,6 +7,7 @@ lost worker asks hosts only for what is not there yet; a later run asks once mor
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import pyarrow as pa
 
 from curation.errors import StageError
 from curation.media.fetching import fetch_all
+from curation.media.hooks import find_hook, loaded_hooks
 from curation.media.images import ImageProcessor
 from curation.media.journal import Journal, Row
 from curation.media.keeping import Keeper, refused_row
@@ -71,6 +73,8 @@ class Fetch(UnitStage):
 
     def prepare(self, planning: Planning) -> dict[str, Any]:
         section = FetchSection.model_validate(planning.settings)
+        for hook in section.hooks:
+            find_hook(hook)  # now, not on a worker, where there is none
         refusals = Refusals(section.opt_out, Tombstones.read(planning.store))
         checked = bool(refusals) or planning.store.read_json(_AGREED) is not None
         return {"kind": self._kind(planning.settings), "refusals": refusals.fingerprint if checked else None}
@@ -78,7 +82,7 @@ class Fetch(UnitStage):
     def _kind(self, settings: dict[str, Any]) -> str:
         """Digest of what the stored media and the verdicts depend on; a changed time limit is no reason to ask anew."""
         consent = {name: settings["network"][name] for name in _CONSENT}
-        return self.identity(settings["image"], consent, settings["network"]["max_bytes"])[:16]
+        return self.identity(settings["image"], settings["hooks"], consent, settings["network"]["max_bytes"])[:16]
 
     def plan(self, planning: Planning, context: dict[str, Any]) -> list[Unit]:
         section = FetchSection.model_validate(planning.settings)
@@ -170,7 +174,8 @@ class Fetch(UnitStage):
         halt = f"{_HALTS}/{task.run}.json"
         if (told := task.store.read_json(halt)) is not None:
             raise StageError(told)
-        processor = ImageProcessor(section.image, lists=refusals.hash_lists)
+        hooks = loaded_hooks(json.dumps(task.settings["hooks"]))
+        processor = ImageProcessor(section.image, hooks, refusals.hash_lists)
         with Keeper(processor, media, journal, refusals) as keeper:
             try:
                 fetch_all(

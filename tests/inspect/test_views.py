@@ -16,8 +16,10 @@ from curation.errors import StaleDatasetError, WorkFolderError
 from curation.inspect.views import connect, dataset, files_of
 from curation.pipeline import STAGES
 from curation.runner.catalog import Catalog
-from curation.schemas import DATASETS
 from curation.storage import Store
+
+DATASETS = {dataset.name: dataset for stage in STAGES for dataset in stage.outputs}
+"""Those of the selection: nothing is fetched here."""
 
 
 def write(folder: str | Path, pool: Pool, until: str | None = None) -> Catalog:
