@@ -17,6 +17,8 @@ from curation.crawl import expand_inputs
 from curation.errors import RecipeError, StageError, WorkFolderError
 from curation.inspect.card import CARD_JSON, CARD_MARKDOWN, write_card
 from curation.inspect.terminal import print_heart
+from curation.media.hooks import find_hook
+from curation.media.refusals import Refusals, Tombstones
 from curation.pipeline import ALL_STAGES, stages_of
 from curation.recipe import Recipe, Runtime
 from curation.runner.catalog import Catalog
@@ -37,8 +39,7 @@ def run(
     outcomes: list[StageOutcome] = []
     stages = _asked_for(recipe, until or only)
     width = 1 + max(len(stage.name) for stage in stages)
-    for location in recipe.match.vocabularies.values():
-        check_location(location)  # now, not after hours of extraction
+    _check_places(recipe)  # now, not after hours of extraction
     with storage_errors(store):
         refuse_foreign(store)
         scratch = scratch_folder(store)
@@ -68,6 +69,16 @@ def run(
     verdict = f"{done} units done" if done else idle
     reporter.say(f"{verdict} in {time.monotonic() - started:.1f} s; results in {store.root}")
     return outcomes
+
+
+def _check_places(recipe: Recipe) -> None:
+    """Raises a CurationError where something is not there that the recipe names and later stages need."""
+    for location in recipe.match.vocabularies.values():
+        check_location(location)
+    if recipe.fetch is not None:
+        for hook in recipe.fetch.hooks:
+            find_hook(hook)
+        Refusals(recipe.fetch.opt_out, Tombstones())
 
 
 def _asked_for(recipe: Recipe, name: str | None) -> tuple[Stage, ...]:
@@ -183,6 +194,7 @@ def validate(recipe: Recipe) -> list[str]:
     if missing and len(missing) == len(files):
         raise RecipeError(f"none of the {len(files)} input files is there, e.g. {missing[0]}")
     size = sum(file.size_bytes or 0 for file in files)
+    _check_places(recipe)
     lines = [
         f"inputs       {len(files)} files, {size / 1e6:,.1f} MB" + (f", {len(missing)} missing" if missing else "")
     ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -167,3 +169,43 @@ def test_a_folder_of_something_else_is_left_alone(
     assert (folder / "photos" / "_spark" / "mine").exists()
     for work, message in (("", "has no name"), ("nosuch://x", "no place for a work folder")):
         assert message in _error(capsys, monkeypatch, "run", folder / "recipe.yaml", "--work", work)
+
+
+def test_commands_start_without_what_only_fetching_needs() -> None:
+    """img2dataset brings albumentations and wandb, two seconds of every command."""
+    heavy = "{'img2dataset', 'albumentations', 'pyspark'} & set(sys.modules)"
+    code = f"import sys, curation.cli; sys.exit(', '.join({heavy}))"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert told.stderr.strip() == ""
+
+
+def test_stages_after_the_selection_need_their_section(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, work = folder / "recipe.yaml", folder / "work"
+    said = _error(capsys, monkeypatch, "run", recipe, "--work", work, "--until", "fetch")
+    assert "add its section, e.g. fetch: {}" in said
+
+
+def test_a_hook_that_is_nowhere(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook = "fetch={hooks: [{name: 'no.such.module:load'}]}"
+    recipe, work = str(folder / "recipe.yaml"), str(folder / "work")
+    said = _error(capsys, monkeypatch, "run", recipe, "--work", work, "--set", hook)
+    assert "fetch.hooks: no.such.module:load cannot be loaded" in said and "install its package" in said
+
+
+def test_a_top_up_without_a_target(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = _error(capsys, monkeypatch, "top-up", str(folder / "recipe.yaml"), "--work", str(folder / "work"))
+    assert "give balance.target" in said
+
+
+def test_forgetting_what_is_no_id(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = _error(capsys, monkeypatch, "forget", "--work", str(folder / "work"), "--media-id", "xyz")
+    assert "is not a media_id, 24 hex digits" in said
+    assert "no work folder of a run" in _error(capsys, monkeypatch, "forget", "--work", str(folder), "--domain", "a.example")

@@ -5,13 +5,15 @@ from __future__ import annotations
 import queue
 import threading
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from curation.media.images import ImageProcessor, ProcessedImage
 from curation.media.journal import FLUSH_S, Journal, Row
 from curation.media.outcomes import Outcome
 from curation.media.refusals import FORGOTTEN, Refusals
 from curation.schemas import MEDIA
+
+if TYPE_CHECKING:
+    from curation.media.images import ImageProcessor, ProcessedImage
 
 WAITING: Final = 64
 """Outcomes that wait to be decoded; beyond them the network waits, so that memory is bounded."""

@@ -19,8 +19,7 @@ import pyarrow as pa
 
 from curation.errors import StageError
 from curation.media.fetching import fetch_all
-from curation.media.hooks import find_hook, loaded_hooks
-from curation.media.images import ImageProcessor
+from curation.media.hooks import loaded_hooks
 from curation.media.journal import Journal, Row
 from curation.media.keeping import Keeper, refused_row
 from curation.media.outcomes import FetchRequest, FetchStormError
@@ -73,8 +72,6 @@ class Fetch(UnitStage):
 
     def prepare(self, planning: Planning) -> dict[str, Any]:
         section = FetchSection.model_validate(planning.settings)
-        for hook in section.hooks:
-            find_hook(hook)  # now, not on a worker, where there is none
         refusals = Refusals(section.opt_out, Tombstones.read(planning.store))
         checked = bool(refusals) or planning.store.read_json(_AGREED) is not None
         return {"kind": self._kind(planning.settings), "refusals": refusals.fingerprint if checked else None}
@@ -170,6 +167,8 @@ class Fetch(UnitStage):
         self, asked: list[FetchRequest], media: dict[str, Row], journal: Journal, task: Task, refusals: Refusals
     ) -> None:
         """Asks for what is left of a unit; whatever happens, what came is in the journal."""
+        from curation.media.images import ImageProcessor  # img2dataset takes two seconds, which no command should
+
         section = FetchSection.model_validate(task.settings)
         halt = f"{_HALTS}/{task.run}.json"
         if (told := task.store.read_json(halt)) is not None:
