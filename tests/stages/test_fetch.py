@@ -1,4 +1,4 @@
-"""The stage fetch against a loopback web that goes wrong in every way: its ledger, what it asks for again, its shards."""
+"""The stage fetch against a loopback web that goes wrong in every way: its ledger, its requests, its shards."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_a_larger_selection_repeats_no_request(server: FaultyServer, tmp_path: P
     assert back.keys() >= small.keys() and max(asked(web).values()) == 1
 
 
-def test_settings_of_the_network_fetch_nothing_anew_and_those_of_pictures_do(server: FaultyServer, tmp_path: Path) -> None:
+def test_only_settings_of_pictures_fetch_anew(server: FaultyServer, tmp_path: Path) -> None:
     web = build_web(tmp_path, server, count=80, bad_share=0)
     work = tmp_path / "work"
     first = fetched(web, work)
@@ -179,7 +179,7 @@ def test_only_passing_failures_are_asked_for_again(server: FaultyServer, tmp_pat
     assert fetched(web, work).units_done == 0 and len(server.log) == before
 
 
-def test_after_retry_days_a_failure_is_final(server: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_retry_days_a_failure_is_final(server: FaultyServer, tmp_path: Path) -> None:
     web = build_web(tmp_path, server, count=40, bad_share=0.5, kinds=("error",), network={"attempts": 1})
     work = tmp_path / "work"
     fetched(web, work)
