@@ -208,4 +208,5 @@ def test_forgetting_what_is_no_id(
 ) -> None:
     said = _error(capsys, monkeypatch, "forget", "--work", str(folder / "work"), "--media-id", "xyz")
     assert "is not a media_id, 24 hex digits" in said
-    assert "no work folder of a run" in _error(capsys, monkeypatch, "forget", "--work", str(folder), "--domain", "a.example")
+    said = _error(capsys, monkeypatch, "forget", "--work", str(folder), "--domain", "a.example")
+    assert "no work folder of a run" in said
