@@ -13,16 +13,20 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.data import ROOT, real_data
 from bench.harness import OURS, Cost, Row, cpu_seconds
+
+if TYPE_CHECKING:
+    from curation.runner.units import UnitReport
 
 PEER = "img2dataset"
 IMAGES = 1000
@@ -86,11 +90,13 @@ async def _serve() -> None:
     await server.serve_forever()
 
 
-def _urls(port: str) -> list[str]:
-    return [f"http://127.0.0.{1 + number % _HOSTS}:{port}/{number}.jpg" for number in range(IMAGES)]
+def clean_urls(port: str, count: int) -> list[str]:
+    """URLs of a `serving` server, over 50 addresses."""
+    return [f"http://127.0.0.{1 + number % _HOSTS}:{port}/{number}.jpg" for number in range(count)]
 
 
-def _ours(port: str, folder: str) -> Callable[[], int]:
+def our_work(urls: Sequence[str], folder: str, **network: Any) -> Callable[[], UnitReport]:
+    """One unit of the stage `fetch`, without its start. network: settings other than their defaults."""
     from curation.recipe import Fetch as Section
     from curation.recipe.network import FetchSettings
     from curation.runner.stage import Task
@@ -103,22 +109,27 @@ def _ours(port: str, folder: str) -> Callable[[], int]:
     store = Store.at(folder)
     rows = [
         {"media_id": hashlib.sha256(url.encode()).hexdigest(), "media_bucket": 0, "modality": "image", "media_url": url}
-        for url in _urls(port)
+        for url in urls
     ]
     pq.write_table(pa.Table.from_pylist(sorted(rows, key=lambda row: str(row["media_id"])), LIST), f"{folder}/list")
-    settings = Section(network=FetchSettings(allow_private_addresses=True)).model_dump()
+    settings = Section(network=FetchSettings(**network)).model_dump()
     task = Task(store, "bench", settings, {"kind": "bench", "refusals": None}, "bench")
 
-    def work() -> int:
+    def work() -> UnitReport:
         result = run_unit(Fetch(), task, Unit("bench", {"list": "list", "round": 0}, "bench"))
         if isinstance(result, UnitFailure):
             raise RuntimeError(result.message)
-        return int(result.counts["ok"])
+        return result
 
     return work
 
 
-def _img2dataset(port: str, folder: str) -> Callable[[], int]:
+def peers_work(
+    urls: Sequence[str], folder: str, *, retries: int = 0, kept: Callable[[str], object] | None = None
+) -> Callable[[], int]:
+    """One shard of img2dataset's Downloader, without its start, which gives its successes. kept: told the URL of each
+    image when it is written.
+    """
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
     import json
 
@@ -126,13 +137,20 @@ def _img2dataset(port: str, folder: str) -> Callable[[], int]:
     from img2dataset.resizer import Resizer  # type: ignore[import-untyped]
     from img2dataset.writer import WebDatasetSampleWriter  # type: ignore[import-untyped]
 
-    table = pa.table({"url": _urls(port)})
+    class Telling(WebDatasetSampleWriter):  # type: ignore[misc]
+        def write(self, image: bytes | None, key: str, caption: str | None, meta: dict[str, Any]) -> None:
+            super().write(image, key, caption, meta)
+            if image is not None and kept is not None:
+                kept(meta["url"])
+
+    table = pa.table({"url": urls})
     with pa.OSFile(f"{folder}/list", "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
         writer.write_table(table)
     download = Downloader(
-        WebDatasetSampleWriter, Resizer(256, "border", False), _THREADS, save_caption=False, extract_exif=True,
-        output_folder=folder, column_list=["url"], timeout=10, number_sample_per_shard=10_000, oom_shard_count=5,
-        compute_hash="sha256", verify_hash_type=None, encode_format="jpg", retries=0, user_agent_token=None,
+        WebDatasetSampleWriter if kept is None else Telling, Resizer(256, "border", False), _THREADS,
+        save_caption=False, extract_exif=True, output_folder=folder, column_list=["url"], timeout=10,
+        number_sample_per_shard=10_000, oom_shard_count=5, compute_hash="sha256", verify_hash_type=None,
+        encode_format="jpg", retries=retries, user_agent_token=None,
         disallowed_header_directives=["noai", "noimageai", "noindex", "noimageindex"],
     )  # fmt: skip
 
@@ -143,13 +161,19 @@ def _img2dataset(port: str, folder: str) -> Callable[[], int]:
     return work
 
 
-_SIDES = {OURS: _ours, PEER: _img2dataset}
+def clean_work(side: str, port: str, folder: str, count: int) -> Callable[[], int]:
+    """A side's work on the clean list of a `serving` server, which gives how many images it obtained."""
+    urls = clean_urls(port, count)
+    if side == PEER:
+        return peers_work(urls, folder)
+    work = our_work(urls, folder, allow_private_addresses=True)
+    return lambda: int(work().counts["ok"])
 
 
 def _run(side: str, port: str) -> None:
     """Says what the work of one side costs in CPU seconds."""
     with tempfile.TemporaryDirectory() as folder:
-        work = _SIDES[side](port, folder)
+        work = clean_work(side, port, folder, IMAGES)
         obtained: list[int] = []
         cost = cpu_seconds(lambda: obtained.append(work()))()
         if obtained != [IMAGES]:
@@ -164,17 +188,23 @@ def _cost(side: str, port: str) -> float:
 
 
 @contextmanager
-def _sides() -> Iterator[dict[str, Cost]]:
+def serving() -> Iterator[str]:
+    """The port of a server of `photographs` in a process of its own. Raises where data or peer are missing."""
     import img2dataset  # type: ignore[import-untyped]  # noqa: F401 - left out where it is missing
 
     real_data("media/images/mdn/*.jpg")
     command = [sys.executable, "-m", "bench.fetching", "serve"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
         try:
-            port = server.stdout.readline().strip() if server.stdout else ""
-            yield {side: partial(_cost, side, port) for side in _SIDES}
+            yield server.stdout.readline().strip() if server.stdout else ""
         finally:
             server.terminate()
+
+
+@contextmanager
+def _sides() -> Iterator[dict[str, Cost]]:
+    with serving() as port:
+        yield {side: partial(_cost, side, port) for side in (OURS, PEER)}
 
 
 ROW = Row(

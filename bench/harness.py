@@ -15,7 +15,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,8 @@ class Row:
     """Peer -> ratio that is aimed at; below 1 where ours may cost more."""
     sides: Callable[[], AbstractContextManager[Mapping[str, Cost]]]
     rounds: int = 5
+    notes: dict[str, str] = field(default_factory=dict)
+    """Side -> what else its last run said, in words; sides write them, and they are stored behind `about`."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,9 @@ class Result:
         return [name for name in self.costs if name != OURS]
 
     def to_json(self) -> dict[str, Any]:
+        notes = ", ".join(f"{side} {said}" for side, said in self.row.notes.items())
         return {
-            "about": self.row.about,
+            "about": self.row.about + (f": {notes}" if notes else ""),
             "unit": self.row.unit,
             "goals": dict(self.row.goals),
             "costs": self.costs,
