@@ -30,8 +30,19 @@ STORM_CLASSES: Final = frozenset(
 
 OnDone = Callable[[Outcome], None]
 
+_NOT_READY_S: Final = 0.02  # between two questions whether something new may begin
+_LOOK_S: Final = 2.0  # between two looks whether the run is to end
 
-def fetch_all(requests: Sequence[FetchRequest], settings: FetchSettings, *, on_done: OnDone, deadline_s: float) -> None:
+
+def fetch_all(
+    requests: Sequence[FetchRequest],
+    settings: FetchSettings,
+    *,
+    on_done: OnDone,
+    deadline_s: float,
+    ready: Callable[[], bool] = lambda: True,
+    may_follow: Callable[[str], bool] = lambda url: True,
+) -> None:
     """Fetches all requests and calls on_done once for each, in the order in which they end.
 
     Returns when all are done, or after deadline_s seconds (and what it takes to call on_done for the rest, some
@@ -40,11 +51,14 @@ def fetch_all(requests: Sequence[FetchRequest], settings: FetchSettings, *, on_d
     works nothing is read, which holds back the hosts, but time limits run on; above some 100 ms give work to others.
     What on_done raises ends the run, without further outcomes. Not from within a running event loop.
 
-    Bodies in memory are at most settings.concurrency x max_bytes.
+    ready: while it says no, nothing new begins; what it raises ends the run. may_follow: whether a redirect to a URL is
+    followed; where not, the outcome is REFUSED.
+
+    Bodies in memory are at most settings.concurrency x max_bytes, and what on_done keeps: see `ready`.
     Raises FetchStormError, after CANCELLED outcomes for the rest, where more than storm_share of the last storm_window
     outcomes are of one of STORM_CLASSES (HOST_DOWN is left out: one dead host may have many URLs).
     """
-    asyncio.run(_Run(requests, settings, on_done).until(time.monotonic() + deadline_s))
+    asyncio.run(_Run(requests, settings, (on_done, ready, may_follow)).until(time.monotonic() + deadline_s))
 
 
 @dataclass(slots=True)
@@ -62,10 +76,15 @@ class _Job:
 
 
 class _Run:
-    def __init__(self, requests: Sequence[FetchRequest], settings: FetchSettings, on_done: OnDone) -> None:
+    def __init__(
+        self,
+        requests: Sequence[FetchRequest],
+        settings: FetchSettings,
+        asked: tuple[OnDone, Callable[[], bool], Callable[[str], bool]],
+    ) -> None:
         self._requests = requests
         self._settings = settings
-        self._on_done = on_done
+        self._on_done, self._ready, self._may_follow = asked
         self._queues: HostQueues[_Job] = HostQueues(settings.per_host_concurrency, settings.per_host_delay_s)
         self._settled = bytearray(len(requests))
         self._jobs: dict[int, _Job] = {}
@@ -101,11 +120,15 @@ class _Run:
             self._wake.clear()
             while self._ended:
                 self._settle(self._ended.popleft(), now)
-            self._begin(now)
+                await asyncio.sleep(0)  # on_done may take its time, and the network's timers run on
+            is_ready = self._ready()
+            if is_ready:
+                self._begin(now)
             next_s = self._queues.next_time() if len(self._tasks) < self._settings.concurrency else None
             if not self._tasks and (next_s is None or next_s >= deadline):
                 return
             wait_until = deadline if next_s is None else min(next_s, deadline)
+            wait_until = min(wait_until, now + _LOOK_S) if is_ready else now + _NOT_READY_S
             timer = asyncio.get_running_loop().call_later(max(wait_until - time.monotonic(), 0.0), self._wake.set)
             await self._wake.wait()
             timer.cancel()
@@ -159,6 +182,9 @@ class _Run:
         location = job.answer.location
         if location is None:
             self._done(job)
+        elif not self._may_follow(location.url):
+            job.target = location
+            self._end(job, FetchFaultError(ErrorClass.REFUSED, "a redirect to what is refused", transient=False))
         elif (
             location.url in job.trail
             or location.url == job.target.url
@@ -244,7 +270,8 @@ class _Run:
         if error in STORM_CLASSES and len(self._recent) == window and count > self._settings.storm_share * window:
             raise FetchStormError(
                 f"fetching is stopped: {count} of the last {window} URLs failed with {error} (the last: {detail}). "
-                "Check resolver, network and proxy of this machine; what was not fetched is left for the next run"
+                "Check resolver, network and proxy of this machine; what was not fetched is left for the next run",
+                error or ErrorClass.CANCELLED,
             )
 
     async def _stop(self) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from curation.errors import StageError
+from curation.media.image_facts import ImageRefusal
 from curation.media.journal import FLUSH_S, Journal, Row
-from curation.media.outcomes import Outcome
+from curation.media.outcomes import ErrorClass, Outcome
 from curation.media.refusals import FORGOTTEN, Refusals
 from curation.schemas import MEDIA
 
@@ -16,7 +19,12 @@ if TYPE_CHECKING:
     from curation.media.images import ImageProcessor, ProcessedImage
 
 WAITING: Final = 64
-"""Outcomes that wait to be decoded; beyond them the network waits, so that memory is bounded."""
+WAITING_BYTES: Final = 128 << 20
+"""Outcomes, and their bytes, that wait to be decoded; where there are more, nothing new is asked for."""
+PICTURE_S: Final = 300.0
+"""Seconds after which a picture that a decoder or a hook is at stops the unit: it would wait for ever."""
+HOOK_FAILURES: Final = 50
+"""Pictures in a row on which a hook failed that stop the unit: then it is the hook, or its device, not the pictures."""
 
 _COLUMNS: Final = frozenset(MEDIA.columns)
 _EMPTY: Final[Row] = {name: [] if name == "findings" else None for name in MEDIA.columns}
@@ -30,7 +38,11 @@ class Keeper:
     ) -> None:
         self._processor, self._refusals = processor, refusals
         self._media, self._journal = media, journal
-        self._queue: queue.Queue[Outcome | None] = queue.Queue(WAITING)
+        self._queue: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()
+        self._waiting_bytes = 0
+        self._lock = threading.Lock()
+        self._begun: tuple[float, str] | None = None
+        self._hook_failures = 0
         self._thread = threading.Thread(target=self._work, name="decoding", daemon=True)
         self._error: Exception | None = None
 
@@ -42,15 +54,35 @@ class Keeper:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._queue.put(None)
-        self._thread.join()
+        while self._thread.is_alive():
+            self._thread.join(FLUSH_S)
+            self._check_picture()
         if self._error is not None:
             raise self._error
         self._journal.flush()
 
-    def take(self, outcome: Outcome) -> None:
+    def ready(self) -> bool:
+        """Whether more may be asked for. Raises what went wrong with what came so far."""
         if self._error is not None:
             raise self._error
+        self._check_picture()
+        return self._queue.qsize() < WAITING and self._waiting_bytes < WAITING_BYTES
+
+    def _check_picture(self) -> None:
+        begun = self._begun
+        if begun is not None and time.monotonic() - begun[0] > PICTURE_S:
+            raise StageError(
+                f"a decoder or a hook has not come back from media {begun[1]} for {PICTURE_S:.0f} s: leave it out with "
+                "fetch.opt_out, or mend the hook, and run again"
+            )
+
+    def take(self, outcome: Outcome) -> None:
+        self._count(len(outcome.body))
         self._queue.put(outcome)
+
+    def _count(self, size: int) -> None:
+        with self._lock:
+            self._waiting_bytes += size
 
     def _work(self) -> None:
         while True:
@@ -63,26 +95,37 @@ class Keeper:
             if self._error is None:
                 try:
                     if outcome is not None:
+                        self._begun = time.monotonic(), outcome.media_id
                         self._keep(outcome)
                     self._journal.flush_if_due()
                 except Exception as error:  # noqa: BLE001 - carried to the thread that waits for this one
                     self._error = error
+                self._begun = None
+            if outcome is not None:
+                self._count(-len(outcome.body))
 
     def _keep(self, outcome: Outcome) -> None:
-        media = self._media[outcome.media_id]
-        if outcome.status == "failed":
-            self._journal.add(failed_row(media, outcome), None)
-            return
-        row = failed_row(media, outcome)
-        if (error := self._refusals.of_urls([row])[0]) is not None:  # of the URL that it led to
+        row = failed_row(self._media[outcome.media_id], outcome)
+        if row["final_url"] is not None and (error := self._refusals.of_urls([row])[0]) is not None:
             self._journal.add(refused_row(row, error), None)
+            return
+        if outcome.status == "failed":
+            self._journal.add(row, None)
             return
         image = self._processor(outcome.body)
         row |= _of(image)
+        self._watch(row)
         if (error := self._refusals.of_bytes(row)) is not None:
             self._journal.add(refused_row(row, error), None)
             return
         self._journal.add(row, image.data)
+
+    def _watch(self, row: Row) -> None:
+        """Raises StageError where a hook fails on everything."""
+        self._hook_failures = self._hook_failures + 1 if row["error"] == ImageRefusal.HOOK_FAILED else 0
+        if self._hook_failures >= HOOK_FAILURES:
+            told = f"a hook failed on the last {HOOK_FAILURES} pictures: {row['detail']}"
+            raise StageError(f"{told}; mend it, and run the same command again")
 
 
 def refused_row(row: Row, error: str) -> Row:
@@ -107,7 +150,7 @@ def failed_row(media: Row, outcome: Outcome) -> Row:
         "status": outcome.status,
         "error": None if outcome.error is None else str(outcome.error),
         "detail": outcome.detail or None,
-        "transient": outcome.transient,
+        "transient": outcome.transient or outcome.error == ErrorClass.DNS,  # names come back; this run asked enough
         "attempts": outcome.attempts,
         "http_status": outcome.http_status,
         "final_url": None if outcome.final_url == media["media_url"] else outcome.final_url,
@@ -120,5 +163,7 @@ def _of(image: ProcessedImage) -> dict[str, Any]:
     """What the bytes say."""
     facts = {name: value for name, value in image.facts().items() if name in _COLUMNS}
     if image.reason is not None:
-        return {**facts, "status": "failed", "error": str(image.reason), "detail": image.detail or None}
+        passing = image.reason == ImageRefusal.HOOK_FAILED
+        told = {"status": "failed", "error": str(image.reason), "detail": image.detail or None, "transient": passing}
+        return facts | told
     return facts

@@ -31,11 +31,19 @@ class ErrorClass(StrEnum):
     BAD_RESPONSE = "bad_response"  # not HTTP, a status that answers nothing, an empty or undecodable body [no]
     HOST_DOWN = "host_down"  # not asked, because its host failed host_down_after times in a row [yes]
     DEADLINE = "deadline"  # not done when deadline_s was over [yes]
+    REFUSED = "refused"  # a redirect leads to what is not to be asked for [no]
     CANCELLED = "cancelled"  # not done when the run was stopped [yes]
 
 
 class FetchStormError(StageError):
-    """Nearly all URLs fail in one way: something between us and the web is broken, not the list."""
+    """Nearly all URLs fail in one way: something between us and the web is broken, not the list. error: that way."""
+
+    def __init__(self, words: str, error: ErrorClass) -> None:
+        super().__init__(words)
+        self.error = error
+
+    def __reduce__(self) -> tuple[type[FetchStormError], tuple[str, ErrorClass]]:
+        return FetchStormError, (str(self), self.error)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curation.crawl.urls import media_id
 from curation.filters.files import Digest, new_digest
 from curation.filters.lists import DIGESTS, MEDIA_ID, read_names
 from curation.filters.names import NameTable, name_keys
@@ -158,14 +159,19 @@ class Refusals:
         """
         if self._is_empty or not rows:
             return [None] * len(rows)
-        ids = pa.array([row["media_id"] for row in rows], pa.string())
         forgotten, opted_out = (np.zeros(len(rows), np.bool_) for _ in range(2))
         for name in ("media_url", "final_url"):
             urls = pa.array([row.get(name) for row in rows], pa.string())
+            own = name == "media_url"  # what it led to is a media of its own
+            ids = pa.array([row["media_id"] if own else media_id(row.get(name) or "") for row in rows], pa.string())
             forgotten |= self.tombstones.of(ids, urls)
             opted_out |= covered(self._domains, urls) | self._listed(ids, urls)
         both = zip(forgotten, opted_out, strict=True)
         return [FORGOTTEN if gone else OPTED_OUT if out else None for gone, out in both]
+
+    def may_ask(self, url: str) -> bool:
+        """Whether a URL that a redirect leads to may be asked for."""
+        return self.of_urls([{"media_id": media_id(url), "media_url": url}]) == [None]
 
     def of_bytes(self, row: Row) -> str | None:
         """The error of a row whose bytes, by sha256 or phash (null: not known), are not to be kept."""

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Protocol
 
 import pyarrow as pa
 
-from curation.errors import ConservationError
+from curation.errors import ConservationError, WorkFolderError
 from curation.runner.units import Unit, UnitReport, UnitWriter, digest
 from curation.schemas import Dataset
 from curation.storage import Store
@@ -101,6 +101,13 @@ class Task:
     context: dict[str, Any] = field(default_factory=dict)
     run: str = ""  # told apart from every other run, and of no influence on results
     tasks: int = 1  # units that are worked on at the same time, at most
+    claim: Any = None  # the lease of a unit that must be done once
+
+    def check_claim(self) -> bool:
+        """Raises WorkFolderError where another attempt at the unit took over; False otherwise. Asks nobody."""
+        if self.claim is not None and self.claim.lost is not None:
+            raise WorkFolderError(self.claim.lost)
+        return False
 
 
 class Engine(Protocol):

@@ -66,6 +66,7 @@ class UnitReport:
     wall_s: float = 0.0
     cpu_s: float = 0.0
     finished_at: str = ""
+    facts: dict[str, str] = field(default_factory=dict)
 
     def rows(self, dataset: str) -> int:
         return sum(entry.rows for entry in self.files.get(dataset, []))
@@ -223,6 +224,8 @@ class UnitWriter:
         self.rejected: Counter[str] = Counter()
         self.others: dict[str, list[FileEntry]] = {}
         """Files of this unit that are no Parquet, by a name of the stage's: they count as its datasets' files do."""
+        self.facts: dict[str, str] = {}
+        """What a later plan wants to know of how the unit was done."""
 
     def _writer(self, dataset: Dataset) -> _DatasetWriter:
         if dataset.name not in self._writers:
@@ -288,6 +291,7 @@ class UnitWriter:
             round(time.monotonic() - wall, 3),
             round(time.process_time() - cpu, 3),
             datetime.now(UTC).isoformat(timespec="seconds"),
+            dict(sorted(self.facts.items())),
         )
         self._store.put_json(report_path(self._stage, self._unit), report.to_json())
         return report

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -32,16 +32,19 @@ def run_unit(stage: UnitStage, task: Task, unit: Unit) -> Result:
     """Does and commits one unit; one that must be done once is done by whoever is at it."""
     if not stage.once:
         return _done(stage, task, unit)
-    claim = Lease(task.store, f"_runs/{stage.name}/claims/{report_name(unit)}")
-    try:
-        while claim.attempt() is not None:
-            pass  # that took as long as a sign of life
+    while True:
+        claim = Lease(task.store, f"_runs/{stage.name}/claims/{report_name(unit)}")
         try:
-            return stored_report(task.store, stage.name, unit) or _done(stage, task, unit)
-        finally:
-            claim.release()
-    except Exception as error:  # noqa: BLE001 - as below
-        return _failure(unit.name, error, task)
+            while claim.attempt() is not None:
+                pass  # that took as long as a sign of life
+            try:
+                result = stored_report(task.store, stage.name, unit) or _done(stage, replace(task, claim=claim), unit)
+            finally:
+                claim.release()
+        except Exception as error:  # noqa: BLE001 - as below
+            return _failure(unit.name, error, task)
+        if claim.lost is None or isinstance(result, UnitReport):
+            return result  # else it was frozen, and another attempt is at it or done
 
 
 def _done(stage: UnitStage, task: Task, unit: Unit) -> Result:

@@ -22,7 +22,7 @@ from curation.media.fetching import fetch_all
 from curation.media.hooks import loaded_hooks
 from curation.media.journal import Journal, Row
 from curation.media.keeping import Keeper, refused_row
-from curation.media.outcomes import FetchRequest, FetchStormError
+from curation.media.outcomes import ErrorClass, FetchRequest, FetchStormError
 from curation.media.refusals import LISTED, OPTED_OUT, Refusals, Tombstones, loaded_refusals
 from curation.media.shards import Sample, sidecar, write_shard
 from curation.recipe import Fetch as FetchSection
@@ -51,6 +51,9 @@ _READERS = 32
 _ROWS = 1000
 _CONSENT = ("refuse", "agents")
 """Settings of the network that decide what is fetched; all others, how."""
+_REACH = ("hosts", "mirror", "allow_private_addresses", "allowed_networks", "verify_tls", "max_redirects")
+_UNREACHED = frozenset(map(str, (ErrorClass.TLS, ErrorClass.REFUSED_ADDRESS, ErrorClass.REDIRECT_LOOP)))
+"""Errors that other settings of _REACH might not have made."""
 
 
 class Fetch(UnitStage):
@@ -74,12 +77,14 @@ class Fetch(UnitStage):
         section = FetchSection.model_validate(planning.settings)
         refusals = Refusals(section.opt_out, Tombstones.read(planning.store))
         checked = bool(refusals) or planning.store.read_json(_AGREED) is not None
-        return {"kind": self._kind(planning.settings), "refusals": refusals.fingerprint if checked else None}
+        kind = self._kind(planning.settings, planning.recipe.pairs.media_buckets)
+        return {"kind": kind, "refusals": refusals.fingerprint if checked else None}
 
-    def _kind(self, settings: dict[str, Any]) -> str:
+    def _kind(self, settings: dict[str, Any], buckets: int) -> str:
         """Digest of what the stored media and the verdicts depend on; a changed time limit is no reason to ask anew."""
         consent = {name: settings["network"][name] for name in _CONSENT}
-        return self.identity(settings["image"], settings["hooks"], consent, settings["network"]["max_bytes"])[:16]
+        limits = settings["network"]["max_bytes"], buckets
+        return self.identity(settings["image"], settings["hooks"], consent, *limits)[:16]
 
     def plan(self, planning: Planning, context: dict[str, Any]) -> list[Unit]:
         section = FetchSection.model_validate(planning.settings)
@@ -111,7 +116,9 @@ class Fetch(UnitStage):
         if report is None or first is None:
             return _Known(done[-1], following, None)
         age = datetime.now(UTC) - datetime.fromisoformat(first.finished_at)
-        if report.counts.get("transient", 0) and age < timedelta(days=section.retry_days):
+        passing = report.counts.get("transient", 0) and age < timedelta(days=section.retry_days)
+        unreached = any(report.counts.get(f"failed:{error}", 0) for error in _UNREACHED)
+        if passing or (unreached and report.facts.get("reach") != _reach(section)):
             return _Known(following, following, None)
         return _Known(done[-1], following, report)
 
@@ -132,7 +139,13 @@ class Fetch(UnitStage):
         writer.counts["planned_media"] += len(media)
         refusals = loaded_refusals(task.store, section.opt_out.model_dump_json(), task.context["refusals"])
         refused = _refused([earlier.get(media_id, row) for media_id, row in media.items()], refusals)
-        final = {media_id: row for media_id, row in earlier.items() if media_id not in refused and _is_final(row)}
+        writer.facts["reach"] = _reach(section)
+        again = report is not None and report.facts.get("reach") != writer.facts["reach"]
+        final = {
+            media_id: row
+            for media_id, row in earlier.items()
+            if media_id not in refused and _is_final(row) and not (again and row["error"] in _UNREACHED)
+        }
         if report is not None:
             keep_shards(report, list(final.values()), task.store, writer)
         with Journal(task.store, _journal(unit), task.run) as journal:
@@ -154,14 +167,10 @@ class Fetch(UnitStage):
         write_rows([rows[media_id] for media_id in sorted(rows)], writer)
 
     def _last_report(self, unit: Unit, store: Store) -> UnitReport | None:
-        """That of the round before, if there was one."""
+        """That of the round before; None where there was none, or it is damaged, so that all is asked for again."""
         if unit.inputs["round"] == 0:
             return None
-        last = Unit(unit.name, {}, self.identity(unit.name, unit.inputs["round"] - 1))
-        report = stored_report(store, self.name, last)
-        if report is None:
-            raise StageError(f"{unit.name}: the report of its last round is damaged: run again with fetch.retry_days=0")
-        return report
+        return stored_report(store, self.name, Unit(unit.name, {}, self.identity(unit.name, unit.inputs["round"] - 1)))
 
     def _fetch(
         self, asked: list[FetchRequest], media: dict[str, Row], journal: Journal, task: Task, refusals: Refusals
@@ -175,6 +184,7 @@ class Fetch(UnitStage):
             raise StageError(told)
         hooks = loaded_hooks(json.dumps(task.settings["hooks"]))
         processor = ImageProcessor(section.image, hooks, refusals.hash_lists)
+        storm: FetchStormError | None = None
         with Keeper(processor, media, journal, refusals) as keeper:
             try:
                 fetch_all(
@@ -182,10 +192,15 @@ class Fetch(UnitStage):
                     section.network.shared(task.tasks),
                     on_done=keeper.take,
                     deadline_s=section.shard_seconds,
+                    ready=lambda: task.check_claim() or keeper.ready(),
+                    may_follow=refusals.may_ask,
                 )
-            except FetchStormError as storm:
+            except FetchStormError as error:
+                storm = error
                 task.store.put_json(halt, str(storm))
-                raise
+        if storm is not None:
+            _pass_over(storm.error, journal, task.run)
+            raise storm
 
     def committed(self, unit: Unit, task: Task) -> None:
         task.store.remove_tree(_journal(unit))
@@ -199,6 +214,14 @@ def _section(recipe: Recipe) -> FetchSection:
 
 def _journal(unit: Unit) -> str:
     return f"{JOURNALS}/{unit.name}.{unit.inputs['round']}"
+
+
+def _pass_over(error: ErrorClass, journal: Journal, run: str) -> None:
+    """What a storm made of media says nothing about them: the next run asks for them."""
+    for media_id in [media_id for media_id, row in journal.rows.items() if row["error"] == error]:
+        if journal.runs[media_id] == run:
+            journal.add({**journal.rows[media_id], "transient": True}, None)
+    journal.flush()
 
 
 def _is_settled(journal: Journal, media_id: str, run: str) -> bool:
@@ -253,6 +276,10 @@ def _refused(rows: list[Row], refusals: Refusals) -> dict[str, Row]:
     """By media_id the rows that are refused, as they are from now on. rows: of the ledger, or of the plan."""
     errors = zip(rows, refusals.of(rows), strict=True)
     return {row["media_id"]: refused_row(row, error) for row, error in errors if error is not None}
+
+
+def _reach(section: FetchSection) -> str:
+    return digest(section.network.model_dump(include=set(_REACH)))
 
 
 def _is_final(row: Row) -> bool:

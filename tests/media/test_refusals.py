@@ -98,7 +98,8 @@ def test_by_domain_url_digest_and_where_it_leads(tmp_path: Path) -> None:
     rows = [{"media_id": media_id(url), "media_url": url} for url in urls]
     assert refusals.of_urls(rows) == list(urls.values())
     led = [{"media_id": "0" * 24, "media_url": "http://a.test/y", "final_url": url} for url in urls]
-    assert refusals.of_urls(led) == [None if "digest" in url else error for url, error in urls.items()]
+    assert refusals.of_urls(led) == list(urls.values())
+    assert [refusals.may_ask(url) for url in urls] == [error is None for error in urls.values()]
 
 
 def test_hashes_forgotten_ones_first(tmp_path: Path) -> None:
