@@ -24,6 +24,7 @@ from curation.filters.files import new_digest, read_lines
 from curation.filters.urls import domain_name, normal_url
 from curation.media.fingerprints import FLAT
 from curation.media.hash_lists import HashLists
+from curation.media.journal import read_segment
 from curation.media.refusals import FOLDER, RECEIPT, Mask, Tombstones
 from curation.pipeline import ALL_STAGES
 from curation.recipe import Duplicates
@@ -255,8 +256,11 @@ class _Search:
             self.sha256 |= set(self._add(batch, mask).column("sha256").drop_null().to_pylist())
 
     def _ledger(self) -> Iterator[pa.RecordBatch]:
-        for folder in (MEDIA.name, JOURNALS):
-            yield from self.store.batches(parquet_files(self.store, folder), _LEDGER)
+        yield from self.store.batches(parquet_files(self.store, MEDIA.name), _LEDGER)
+        for path in parquet_files(self.store, JOURNALS):
+            table = read_segment(self.store.read(path))
+            if table is not None:  # a damaged one is removed
+                yield from table.select(_LEDGER).to_batches()
 
     def _add(self, batch: pa.RecordBatch, mask: Mask) -> pa.RecordBatch:
         """Takes up the rows of the mask; those that are blank already are not here any more."""

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curation.errors import WorkFolderError
+from curation.media.journal import read_segment
 from curation.media.keeping import refused_row
 from curation.media.refusals import FORGOTTEN, Mask, Tombstones, blanked
 from curation.runner.catalog import Catalog
@@ -220,8 +221,11 @@ class TakingOut:
     def _journals(self) -> None:
         """What stopped units have so far."""
         for path in parquet_files(self.store, JOURNALS):
-            with self.store.parquet(path) as file:
-                table = file.read()
+            table = read_segment(self.store.read(path))
+            if table is None:
+                self._remove(path)  # damaged: nobody can tell what it holds
+                self.files += 1
+                continue
             gone = np.concatenate([np.zeros(0, np.bool_), *map(self._mask, table.to_batches())])
             if not gone.any():
                 continue
@@ -250,8 +254,9 @@ class TakingOut:
                 self.shards += 1
 
     def _scratch(self) -> None:
-        """What killed runs left: half-written files, traces of failures, and Spark's, which may hold any row."""
+        """What killed runs left: half-written files, causes of failures, and Spark's, which may hold any row."""
         self.store.remove_tree("_logs")
+        self.store.remove_tree("_runs/fetch/halts")  # why fetching was stopped, with names of hosts
         if self.store.is_local:
             shutil.rmtree(Path(self.store.root) / "_spark", ignore_errors=True)
         for path in self.store.sizes(""):

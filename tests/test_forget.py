@@ -351,10 +351,14 @@ def test_older_versions_plans_and_stopped_units_hold_nothing(
         journal.add(row, facts["data"])
         journal.flush()
     (work / "media" / "tars" / ".half.tar.0123abcd").write_bytes(facts["data"])
+    (work / "_runs" / "fetch" / "journals" / "bucket-00000-alone.0" / "000007.parquet").write_bytes(facts["data"])
+    (work / "_runs" / "fetch" / "halts").mkdir()
+    (work / "_runs" / "fetch" / "halts" / "a-run.json").write_text(json.dumps(f"the last: {facts['url']}"))
     (work / "_logs").mkdir()
     (work / "_logs" / "fetch-x.txt").write_text(f"Traceback ... {facts['url']}")
     forget(store, Request(urls=(facts["url"],)))
     assert _traces(work, facts) == []
+    assert not (work / "_runs" / "fetch" / "halts").exists()
     with Journal(store, "_runs/fetch/journals/bucket-00000-stopped.0", "later") as journal:
         assert list(journal.rows) == ["0" * 24]
         assert journal.data("0" * 24) == b"kept"

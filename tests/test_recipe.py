@@ -178,6 +178,30 @@ def test_what_is_no_yaml(recipe: Path, tmp_path: Path, text: str) -> None:
         ("pairs.language.keep=[en, English]", "pairs.language.keep.1: is no language code"),
         ("pairs.language.keep=[en_US]", "pairs.language.keep.0: is no language code"),
         ("pairs.language.keep=[other]", "pairs.language.keep.0: is no language code"),
+        ("fetch.network.user_agent=Böt", "fetch.network.user_agent: give printable ASCII, no blank first"),
+        ("fetch.network.user_agent=' x'", "fetch.network.user_agent: give printable ASCII, no blank first"),
+        ("fetch.network.user_agent=''", "fetch.network.user_agent: give printable ASCII, no blank first"),
+        ('fetch.network.user_agent="x\\n"', "fetch.network.user_agent: give printable ASCII, no blank first"),
+        ("fetch.network.accept=ä", "fetch.network.accept: give printable ASCII"),
+        ("fetch.hooks=[{name: faces}]", "fetch.hooks.0.name: give package.module:factory"),
+        ("fetch.network.mirror=http://x", "fetch.network.mirror: give host:port, such as 127.0.0.1:8080, without"),
+        (
+            "fetch.network.mirror='a.test:99999'",
+            "fetch.network.mirror: give host:port, such as 127.0.0.1:8080, without",
+        ),
+        ("fetch.network.mirror=''", "fetch.network.mirror: give host:port, such as 127.0.0.1:8080, without"),
+        (
+            "fetch.network.allowed_networks=[10.0.0.0/8, 300.0.0.0/8]",
+            "fetch.network.allowed_networks.1: give a range of addresses such as 10.1.0.0/16 or fd00::/8: '300.0.0",
+        ),
+        ("fetch.network.allowed_networks=[127.0.0.1/8]", "127.0.0.1/8 has host bits set"),
+        ("fetch.network.allowed_networks=['']", "fetch.network.allowed_networks.0: give a range of addresses"),
+        (
+            "fetch.network.hosts={a.test: [localhost]}",
+            "fetch.network.hosts.a.test.0: give an address such as 192.0.2.7 or 2001:db8::7: 'localhost'",
+        ),
+        ("fetch.network.hosts={a.test: [127.0.0.1:80]}", "fetch.network.hosts.a.test.0: give an address"),
+        ("fetch.network.hosts={a.test: []}", "fetch.network.hosts.a.test: List should have at least 1 item"),
         ("pairs.rules={min_chars: 6, max_chars: 5}", "pairs.rules: min_chars 6 is above max_chars 5"),
         (TABLE % "{media_url: u, texts: {}}", "inputs.0.columns.texts: Dictionary should have at least 1 item"),
         (
@@ -201,6 +225,15 @@ def test_all_problems_are_told_at_once(recipe: Path) -> None:
 @pytest.mark.parametrize("keep", [["en"], ["gsw", "no"], ["zh-Hant", ""], []])
 def test_languages_that_are_some(recipe: Path, keep: list[str]) -> None:
     assert load_recipe(recipe, [f"pairs.language.keep={keep}"]).pairs.language.keep == keep
+
+
+def test_networks_and_hosts_that_are_some(recipe: Path) -> None:
+    networks, hosts = ["10.1.0.0/16", "fd00::/8", "192.0.2.7"], {"a.test": ["127.0.0.1", "::1", "fe80::1%lo"]}
+    settings = [f"fetch.network.allowed_networks={networks}", f"fetch.network.hosts={hosts}"]
+    loaded = load_recipe(recipe, [*settings, "fetch.network.mirror='a.test:8080'"]).fetch
+    assert loaded is not None
+    assert (loaded.network.allowed_networks, loaded.network.hosts) == (networks, hosts)
+    assert load_recipe(recipe, ["fetch.network.mirror='[::1]:80'", "fetch.network.hosts={}"]).fetch is not None
 
 
 def test_lengths_may_be_equal(recipe: Path) -> None:

@@ -54,7 +54,7 @@ _STEPS = {
 def media_section(manifests: dict[str, Manifest]) -> Row | None:
     """None where the recipe fetches nothing.
 
-    lost: pairs by error class. passing: media that a later run asks for again.
+    lost: pairs by error class. passing: media that failed for passing reasons, which runs ask for again for retry_days.
     """
     if "rebalance" not in manifests:
         return None
@@ -73,6 +73,7 @@ def media_section(manifests: dict[str, Manifest]) -> Row | None:
         ],
         "not_fetched": counts.get("not_fetched", 0),
         "passing": fetch.counts.get("transient", 0),
+        "retry_days": fetch.settings["retry_days"],
         "ledger": {"media": fetch.rows(MEDIA.name), "ok": fetch.counts.get("ok", 0)},
         "shards": {
             "shards": fetch.rows(MEDIA_SHARDS.name),
@@ -113,9 +114,10 @@ def media_lines(section: Row) -> list[str]:
     lines = [f"stored: {stored} ({size(shards['size_bytes'])})"]
     if copies["clusters"]:
         lines.append(f"copies: {count(copies['media'])} media show {count(copies['clusters'])} pictures")
-    if section["passing"]:
-        again = count(section["passing"])
-        lines.append(f"the same command asks again for {again} media that failed for passing reasons")
+    if section["passing"] and section.get("retry_days"):
+        again, days = count(section["passing"]), f"{section['retry_days']:g}"
+        limit = f"up to {days} {'day' if days == '1' else 'days'} after they were first asked for"
+        lines.append(f"the same command asks again for {again} media that failed for passing reasons, {limit}")
     if section["not_fetched"]:
         others = count(section["not_fetched"])
         lines.append(f"{others} kept pairs are of modalities that fetch.modalities does not name")

@@ -6,10 +6,14 @@ folder as a segment. A later attempt at the unit begins with what the segments h
 
 from __future__ import annotations
 
+import errno
 import io
+import os
+import re
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
@@ -17,6 +21,7 @@ from typing import Any, Final, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from curation.errors import StageError
 from curation.schemas import MEDIA
 from curation.storage import Store
 
@@ -28,6 +33,7 @@ whichever is more, and whenever there are FLUSH_BYTES. So a killed worker loses 
 did, and a unit that takes an hour has some 460 segments.
 """
 
+_NUMBER = re.compile(r"([0-9]{6,12})\.parquet").fullmatch
 _SEGMENT = pa.schema([*MEDIA.schema, pa.field("data", pa.binary()), pa.field("run", pa.string(), nullable=False)])
 
 Row = dict[str, Any]
@@ -39,8 +45,25 @@ class _Place:
     size_bytes: int
 
 
+@contextmanager
+def _spooling() -> Iterator[None]:
+    """Errors of the disk that the spool is on, which is not the work folder's, as a StageError."""
+    try:
+        yield
+    except OSError as error:
+        folder = tempfile.tempdir or os.environ.get("TMPDIR", "/tmp")  # gettempdir() fails on a full disk, too
+        what = "no space left" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "nothing can be kept"
+        raise StageError(
+            f"{what} in the temporary folder {folder} (TMPDIR): {error.strerror or error}; free some or set TMPDIR, "
+            "and run the same command again"
+        ) from error
+
+
 class Journal:
-    """Rows by media_id, the last one of each, with the bytes of those that have some. A context; for one thread."""
+    """Rows by media_id, the last one of each, with the bytes of those that have some. A context; for one thread.
+
+    Raises StageError where the temporary folder has no room.
+    """
 
     def __init__(self, store: Store, folder: str, run: str) -> None:
         self._store, self._folder, self._run = store, folder, run
@@ -54,10 +77,16 @@ class Journal:
         self._opened = self._written = time.monotonic()
 
     def __enter__(self) -> Self:
-        self._spool = tempfile.TemporaryFile(prefix="curation-media-")
-        for name in sorted(self._store.names(self._folder)):
-            self._segments = max(self._segments, int(name.split(".")[0]) + 1)
-            table = pq.read_table(io.BytesIO(self._store.read(f"{self._folder}/{name}")), schema=_SEGMENT)
+        with _spooling():
+            self._spool = tempfile.TemporaryFile(prefix="curation-media-")
+        names = {int(found[1]): found[0] for found in map(_NUMBER, self._store.names(self._folder)) if found}
+        self._segments = max(names, default=-1) + 1
+        for _, name in sorted(names.items()):
+            path = f"{self._folder}/{name}"
+            table = read_segment(self._store.read(path))
+            if table is None:
+                self._store.remove(path)
+                continue
             for row in table.to_pylist():
                 data, run = row.pop("data"), row.pop("run")
                 self._keep(row, data, run)
@@ -66,15 +95,17 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._spool.close()
+        with _spooling():
+            self._spool.close()
 
     def _keep(self, row: Row, data: bytes | None, run: str) -> None:
         media_id = row["media_id"]
         self.rows[media_id], self.runs[media_id] = row, run
         self._places.pop(media_id, None)
         if data is not None:
-            self._places[media_id] = _Place(self._spool.seek(0, io.SEEK_END), len(data))
-            self._spool.write(data)
+            with _spooling():
+                self._places[media_id] = _Place(self._spool.seek(0, io.SEEK_END), len(data))
+                self._spool.write(data)
 
     def add(self, row: Row, data: bytes | None) -> None:
         """One outcome; until `flush_if_due` takes it to the work folder it is in this process only."""
@@ -112,9 +143,20 @@ class Journal:
         place = self._places.get(media_id)
         if place is None:
             return None
-        self._spool.seek(place.offset)
-        return self._spool.read(place.size_bytes)
+        with _spooling():
+            self._spool.seek(place.offset)  # writes what was not yet
+            return self._spool.read(place.size_bytes)
 
     def __iter__(self) -> Iterator[Row]:
         """All rows by media_id."""
         return (self.rows[media_id] for media_id in sorted(self.rows))
+
+
+def read_segment(data: bytes) -> pa.Table | None:
+    """None for what no journal wrote, or only in part: what it held is asked for again."""
+    try:
+        table = pq.ParquetFile(io.BytesIO(data)).read()
+        table.validate(full=True)  # strings are UTF-8, lists within their values
+    except (pa.ArrowException, OSError):  # the latter: pages and footers that break off
+        return None
+    return table if table.schema.equals(_SEGMENT) else None

@@ -67,7 +67,6 @@ _SAID = {
     "missing": "is required",
     "model_type": "give a mapping of settings",
     "model_attributes_type": "give a mapping of settings",
-    "string_pattern_mismatch": "is no language code such as en or gsw ('' in keep: unknown; other: a vocabulary)",
 }
 _KINDS = {"inputs": "wat, warc or table", "sources": "numbers, wordnet, unigrams, bigrams, titles or list"}
 

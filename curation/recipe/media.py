@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from pydantic.functional_validators import model_validator
 
-from curation.recipe.fields import Int, Name, PositiveInt, Seconds, Section
+from curation.recipe.fields import Int, Name, PositiveInt, Seconds, Section, spelled
 from curation.recipe.network import FetchSettings
 
 Interpolation = Literal["nearest", "linear", "cubic", "area", "lanczos"]
@@ -55,7 +55,7 @@ class ImageSettings(Section):
 class Hook(Section):
     """A callable that looks at every decoded picture (see curation.media.hooks); its findings are in the ledger."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")] = Field(
+    name: Annotated[str, spelled(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", "give package.module:factory")] = Field(
         description="package.module:factory; called with options it gives the callable picture -> list of findings"
     )
     options: dict[str, Any] = Field({}, description="what the factory is called with")

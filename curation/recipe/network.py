@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+import ipaddress
 from math import ceil
+from typing import Annotated
 
 from pydantic import Field
-from pydantic.functional_validators import field_validator
+from pydantic.functional_validators import AfterValidator, field_validator
 
-from curation.media.targets import parse_target
-from curation.recipe.fields import Name, PositiveInt, Seconds, Section, Share
+from curation.media.targets import BadUrlError, parse_target
+from curation.recipe.fields import Name, PositiveInt, Seconds, Section, Share, spelled
+
+_PRINTABLE = "give printable ASCII"
+_MIRROR = "give host:port, such as 127.0.0.1:8080, without a scheme or a path"
+
+
+def _network(text: str) -> str:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError as error:  # its message names the text
+        raise ValueError(f"give a range of addresses such as 10.1.0.0/16 or fd00::/8: {error}") from None
+    return text
+
+
+def _address(text: str) -> str:
+    try:
+        ipaddress.ip_address(text.partition("%")[0])
+    except ValueError as error:
+        raise ValueError(f"give an address such as 192.0.2.7 or 2001:db8::7: {error}") from None
+    return text
 
 
 class FetchSettings(Section):
@@ -18,12 +39,13 @@ class FetchSettings(Section):
     all, give each `settings.shared(N)`.
     """
 
-    user_agent: Name = Field(
+    user_agent: Annotated[str, spelled(r"[\x21-\x7e][\x20-\x7e]*", f"{_PRINTABLE}, no blank first")] = Field(
         "curation/0.1 (builds training sets; honours X-Robots-Tag)",
-        pattern=r"^[\x21-\x7e][\x20-\x7e]*$",
         description="User-Agent header, printable ASCII; say who you are and where to complain",
     )
-    accept: Name = Field("image/*,*/*;q=0.8", pattern=r"^[\x20-\x7e]+$", description="Accept header")
+    accept: Annotated[str, spelled(r"[\x20-\x7e]+", _PRINTABLE)] = Field(
+        "image/*,*/*;q=0.8", description="Accept header"
+    )
     concurrency: PositiveInt = Field(128, description="requests in progress per task")
     per_host_concurrency: PositiveInt = Field(4, description="requests in progress per host (browsers: 6)")
     per_host_delay_s: float = Field(0.0, ge=0, description="seconds between the starts of two requests to a host")
@@ -62,15 +84,14 @@ class FetchSettings(Section):
     )
     verify_tls: bool = Field(True, description="refuse certificates that are not valid (browsers do)")
     allow_private_addresses: bool = Field(False, description="fetch from private, loopback and reserved addresses too")
-    allowed_networks: list[Name] = Field(
+    allowed_networks: list[Annotated[str, AfterValidator(_network)]] = Field(
         [], description="address ranges (10.1.0.0/16, fd00::/8) that are fetched from although they are not public"
     )
-    hosts: dict[str, list[str]] | None = Field(
+    hosts: dict[str, Annotated[list[Annotated[str, AfterValidator(_address)]], Field(min_length=1)]] | None = Field(
         None, description="name -> addresses, instead of DNS; other names do not exist. For tests and mirrors"
     )
-    mirror: Name | None = Field(
+    mirror: Annotated[str, spelled(r"[^\s/\\?#@]+", _MIRROR)] | None = Field(
         None,
-        pattern=r"^[^\s/\\?#@]+$",
         description="host:port of a server that is asked, over plain HTTP, instead of the URL's host, which is sent as "
         "Host: replays, demos, tests. Its address is the one that is checked",
     )
@@ -79,7 +100,10 @@ class FetchSettings(Section):
     @classmethod
     def _can_be_asked(cls, mirror: str | None) -> str | None:
         if mirror is not None:
-            parse_target(f"http://{mirror}/")  # its BadUrlError is a ValueError
+            try:
+                parse_target(f"http://{mirror}/")
+            except BadUrlError as error:
+                raise ValueError(f"{_MIRROR}: {error}") from None
         return mirror
 
     def shared(self, tasks: int) -> FetchSettings:

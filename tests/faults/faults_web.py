@@ -25,9 +25,9 @@ from curation.testing.faulty_server import FaultyServer
 ENTRIES = ("dog", "cat", "house", "tree", "car", "flower", "river", "bridge")
 QUICK = {
     "allowed_networks": ["127.0.0.0/8"],
-    "read_timeout_s": 1.7,  # does not divide total_timeout_s: see FaultyServer.expected
-    "connect_timeout_s": 2.0,
-    "total_timeout_s": 6.0,
+    "read_timeout_s": 2.3,  # does not divide total_timeout_s: see FaultyServer.expected
+    "connect_timeout_s": 5.0,
+    "total_timeout_s": 7.5,
     "backoff_s": 0.05,
     "max_bytes": 8 << 20,
     "host_down_after": 10_000,  # every URL gets its own verdict
