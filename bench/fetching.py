@@ -25,6 +25,8 @@ import pyarrow.parquet as pq
 from bench.data import ROOT, real_data
 from bench.harness import OURS, Cost, Row, cpu_seconds
 
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # which img2dataset imports; it asks the network for news
+
 if TYPE_CHECKING:
     from curation.runner.units import UnitReport
 
@@ -96,7 +98,13 @@ def clean_urls(port: str, count: int) -> list[str]:
 
 
 def our_work(urls: Sequence[str], folder: str, **network: Any) -> Callable[[], UnitReport]:
-    """One unit of the stage `fetch`, without its start. network: settings other than their defaults."""
+    """One unit of the stage `fetch`, without what a worker does once: imports, and loading its kernels, for which it
+    decodes one picture. network: settings other than their defaults.
+    """
+    import cv2
+    import numpy as np
+
+    from curation.media.images import ImageProcessor
     from curation.recipe import Fetch as Section
     from curation.recipe.network import FetchSettings
     from curation.runner.stage import Task
@@ -106,6 +114,8 @@ def our_work(urls: Sequence[str], folder: str, **network: Any) -> Callable[[], U
     from curation.stages.fetch_plan import LIST
     from curation.storage import Store
 
+    picture = cv2.imencode(".jpg", np.zeros((900, 1200, 3), np.uint8))[1].tobytes()
+    ImageProcessor(Section().image)(picture)
     store = Store.at(folder)
     rows = [
         {"media_id": hashlib.sha256(url.encode()).hexdigest(), "media_bucket": 0, "modality": "image", "media_url": url}
@@ -130,7 +140,6 @@ def peers_work(
     """One shard of img2dataset's Downloader, without its start, which gives its successes. kept: told the URL of each
     image when it is written.
     """
-    os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
     import json
 
     from img2dataset.downloader import Downloader  # type: ignore[import-untyped]
