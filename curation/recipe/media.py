@@ -105,6 +105,7 @@ class Fetch(Section):
     retry_days: float = Field(
         7.0,
         ge=0,
+        le=36_500,
         description="days since its unit was first done in which every run asks again for a media that failed for a "
         "passing reason",
     )
