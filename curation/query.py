@@ -14,15 +14,13 @@ import duckdb
 import fsspec
 import pyarrow as pa
 
-from curation.media.refusals import Tombstones
+from curation.media.refusals import ABOUT, Tombstones
 from curation.schemas import MEDIA, Dataset
 from curation.storage import Store
 
 MEMORY_LIMIT = "2GB"  # beyond it DuckDB spills to the temporary folder
 MAX_THREADS = 8
 
-_ABOUT = ("media_id", "kept_media_id", "text_media_id", "id")
-"""Columns that say which media a row is about."""
 _SQL_TYPES = {
     pa.string(): "VARCHAR",
     pa.int16(): "SMALLINT",
@@ -105,7 +103,7 @@ def leave_out_forgotten(store: Store, connection: duckdb.DuckDBPyConnection, of:
 
     The ledger's rows stay once they say no more than that.
     """
-    columns = [name for name in _ABOUT if name in of.columns]
+    columns = [name for name in ABOUT if name in of.columns]
     if not columns or not (media_ids := Tombstones.read(store).media_ids):
         return ""
     connection.execute("CREATE TEMP TABLE IF NOT EXISTS forgotten_media AS SELECT unnest(?) AS media_id",

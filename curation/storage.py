@@ -81,19 +81,8 @@ class Store:
         if not self.is_local:
             self._fs.pipe_file(self.url(path), data)
             return
-        target = Path(self.url(path))
-        scratch = target.with_name(f".{target.name}.{uuid4().hex[:8]}")
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with scratch.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            scratch.replace(target)
-            _sync_folder(target.parent)
-        except OSError:
-            scratch.unlink(missing_ok=True)
-            raise
+        with _renamed(Path(self.url(path))) as file:
+            file.write(data)
 
     def put_json(self, path: str, value: Any) -> None:
         self.put(path, json.dumps(value, ensure_ascii=False, sort_keys=True).encode("utf-8", "surrogatepass"))
@@ -161,19 +150,10 @@ class Store:
             file.close()
             return
         target = Path(self.url(path))
-        target.parent.mkdir(parents=True, exist_ok=True)
         for left in target.parent.glob(f".{target.name}.????????"):  # by writers that were killed
             left.unlink(missing_ok=True)
-        scratch = target.with_name(f".{target.name}.{uuid4().hex[:8]}")
-        try:
-            with scratch.open("wb") as local:
-                yield local
-                local.flush()
-                os.fsync(local.fileno())
-            scratch.replace(target)
-            _sync_folder(target.parent)
-        finally:
-            scratch.unlink(missing_ok=True)
+        with _renamed(target) as local:
+            yield local
 
     def size(self, path: str) -> int | None:
         """Bytes of a file; None where there is none."""
@@ -221,6 +201,22 @@ def _file_system(url: str, process: int) -> Any:
     Without its memory of listings: other processes write here, and it would not see that.
     """
     return fsspec.core.url_to_fs(url, use_listings_cache=False)[0]
+
+
+@contextmanager
+def _renamed(target: Path) -> Iterator[BinaryIO]:
+    """A local file that takes its name at the end of the block, complete and on the disk, or never."""
+    scratch = target.with_name(f".{target.name}.{uuid4().hex[:8]}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with scratch.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(target)
+        _sync_folder(target.parent)
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -21,14 +21,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curation.errors import WorkFolderError
 from curation.media.journal import read_segment
 from curation.media.keeping import refused_row
-from curation.media.refusals import FORGOTTEN, Mask, Tombstones, blanked
+from curation.media.refusals import ABOUT, FORGOTTEN, Mask, Tombstones, blanked
 from curation.runner.catalog import Catalog
 from curation.runner.lease import RUN_FILE, Lease
 from curation.runner.stage import Manifest, Stage
-from curation.runner.units import Unit, UnitReport, UnitWriter, report_path, reports_folder
+from curation.runner.units import Unit, UnitReport, UnitWriter, read_report, report_path, reports_folder
 from curation.schemas import CANDIDATES, MEDIA, REJECTIONS, Dataset
 from curation.stages.buckets import conformed
 from curation.stages.fetch import TARS, keep_shards, ledger_rows, write_rows
@@ -36,8 +35,6 @@ from curation.stages.fetch_plan import JOURNALS, LIST, LISTS
 from curation.stages.pairs import origin_path
 from curation.storage import Store
 
-_IDS = ("media_id", "kept_media_id", "text_media_id", "id")
-"""Columns that say which media's bytes or words a row is about."""
 _URLS = ("media_url", "final_url")
 _SCRATCH = re.compile(r"\..+\.[0-9a-f]{8}").fullmatch
 """Names of files that a killed process was about to give their real name (Store.put, Store.whole)."""
@@ -83,7 +80,7 @@ class TakingOut:
         dirty = {
             path
             for dataset in stage.outputs
-            if set(_IDS) & set(dataset.columns)
+            if set(ABOUT) & set(dataset.columns)
             for path in parquet_files(self.store, _folder(stage, dataset))
             if self._is_dirty(path, dataset.columns)
         }
@@ -105,7 +102,7 @@ class TakingOut:
         """Rows that are about forgotten media."""
         nothing = pa.nulls(batch.num_rows, pa.string())
         mask = np.zeros(batch.num_rows, np.bool_)
-        for name in _IDS:
+        for name in ABOUT:
             if name in batch.schema.names:
                 mask |= self.tombstones.of(batch.column(name), nothing)
         for name in _URLS:
@@ -115,7 +112,7 @@ class TakingOut:
 
     def _is_dirty(self, path: str, columns: list[str]) -> bool:
         """Whether there is anything left in a file of some columns."""
-        wanted = [name for name in (*_IDS, *_URLS) if name in columns]
+        wanted = [name for name in (*ABOUT, *_URLS) if name in columns]
         dirty = False
         for batch in self.store.batches([path], wanted):
             left = self._left(batch)
@@ -273,11 +270,9 @@ def stored_reports(store: Store, stage: Stage) -> Reports:
     found = {}
     folder = reports_folder(stage.name)
     for name in sorted(store.names(folder)):
-        try:
-            report = UnitReport.from_json(store.read_json(f"{folder}/{name}"))
-        except (WorkFolderError, TypeError, KeyError, AttributeError):
-            continue
-        found[report.unit, report.identity] = report
+        report = read_report(store, f"{folder}/{name}")
+        if report is not None:
+            found[report.unit, report.identity] = report
     return found
 
 

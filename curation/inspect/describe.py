@@ -118,7 +118,7 @@ def schema_reference() -> str:
     """Markdown for docs/schemas.md: every dataset and column."""
     parts = [
         "# Datasets", "",
-        "Made from `curation/schemas.py` by `curation describe --markdown > docs/schemas.md`; do not edit by hand.", "",
+        "Made from `curation/schemas/` by `curation describe --markdown > docs/schemas.md`; do not edit by hand.", "",
         "All datasets are Parquet. Read them through `_current.json` (`curation.inspect.connect` does), never by "
         "listing folders: files of unfinished and of earlier versions lie beside the current ones.", ""]
     for name in _ALL:

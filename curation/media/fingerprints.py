@@ -1,4 +1,4 @@
-"""Perceptual hashes of pictures, bands that near duplicates share, and clusters of them.
+"""Perceptual hashes of pictures, and bands that near duplicates share.
 
 The hash is pHash (Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010): luminance of
 32 x 32, its discrete cosine transform, and one bit for each of 64 low frequencies: above their median or not. Which 64
@@ -9,7 +9,6 @@ give the same hash on every machine; so are the means that these values are, by 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 
 import cv2
@@ -25,7 +24,6 @@ _ROWS, _COLUMNS = np.array(_ZIGZAG).T
 _SCALE = 1 << 14  # of the whole-number cosines
 _CONTRAST = 64 * _SCALE * _SCALE
 """A picture whose strongest coefficient is below this is flat: a wave of a quarter of a grey level at most."""
-_BLOCK = 1 << 22  # distances held at a time, in clusters
 
 _WAVES = np.rint(  # DCT-II, frequencies 0 to 10
     _SCALE * np.cos(np.pi / _SIDE * np.outer(np.arange(11), np.arange(_SIDE) + 0.5))
@@ -80,6 +78,12 @@ def hamming(one: int, other: int) -> int:
     return (one ^ other).bit_count()
 
 
+def band_runs(bands: int) -> list[tuple[int, int]]:
+    """The runs of 64 bits that make the keys, first the highest: (shift, width) in bits. One run is the whole hash."""
+    edges = [64 * band // bands for band in range(bands + 1)]
+    return [(64 - end, end - begin) for begin, end in pairwise(edges)]
+
+
 def bands(phash: int, bands: int = 4) -> list[int]:
     """Keys to group by, one for each of `bands` (2 to 16) runs of the hash's bits; none for FLAT.
 
@@ -91,44 +95,5 @@ def bands(phash: int, bands: int = 4) -> list[int]:
         raise ValueError(f"bands must be 2 to 16, not {bands}")
     if phash == FLAT:
         return []
-    edges = [64 * band // bands for band in range(bands + 1)]
-    return [
-        band << 32 | (phash >> 64 - end) & ((1 << end - begin) - 1) for band, (begin, end) in enumerate(pairwise(edges))
-    ]
-
-
-def clusters(ids: Sequence[str], hashes: Sequence[int], max_distance: int) -> dict[str, str]:
-    """For each id of one group (such as those that share a band) the smallest id of its cluster.
-
-    Clusters are the connected components of "within max_distance", so the ends of a chain may be further apart; FLAT
-    is near nothing. Time is quadratic in the number of distinct hashes, memory is bounded.
-    """
-    distinct, place = np.unique(np.asarray(hashes, np.uint64), return_inverse=True)
-    parents = np.arange(len(distinct))
-    step = max(1, _BLOCK // max(1, len(distinct)))
-    for begin in range(0, len(distinct), step):
-        part = distinct[begin : begin + step]
-        near = np.bitwise_count(part[:, None] ^ distinct[None, begin:]) <= max_distance
-        near &= (part != FLAT)[:, None] & (distinct[begin:] != FLAT)[None]
-        for row, column in np.argwhere(near):
-            _unite(parents, begin + int(row), begin + int(column))
-    smallest: dict[int, str] = {}
-    roots = [_root(parents, int(index)) for index in place]
-    for name, root in zip(ids, roots, strict=True):
-        smallest[root] = min(name, smallest.get(root, name))
-    return {
-        name: name if value == FLAT else smallest[root] for name, root, value in zip(ids, roots, hashes, strict=True)
-    }
-
-
-def _root(parents: npt.NDArray[np.int64], node: int) -> int:
-    """The root of a node, halving the path to it."""
-    while parents[node] != node:
-        parents[node] = parents[parents[node]]
-        node = int(parents[node])
-    return node
-
-
-def _unite(parents: npt.NDArray[np.int64], one: int, other: int) -> None:
-    first, second = sorted((_root(parents, one), _root(parents, other)))
-    parents[second] = first
+    runs = enumerate(band_runs(bands))
+    return [band << 32 | phash >> shift & (1 << width) - 1 for band, (shift, width) in runs]

@@ -42,9 +42,6 @@ class FetchStormError(StageError):
         super().__init__(words)
         self.error = error
 
-    def __reduce__(self) -> tuple[type[FetchStormError], tuple[str, ErrorClass]]:
-        return FetchStormError, (str(self), self.error)
-
 
 @dataclass(frozen=True, slots=True)
 class FetchRequest:

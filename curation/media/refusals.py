@@ -32,6 +32,8 @@ RECEIPT: Final = "receipt-"
 """How names of files in FOLDER begin that are no tombstones."""
 FORGOTTEN, OPTED_OUT, LISTED = "forgotten", "opted_out", "listed"
 """Errors of the ledger."""
+ABOUT: Final = ("media_id", "kept_media_id", "text_media_id", "id")
+"""Columns of any dataset that say which media's bytes or words a row is about."""
 
 Mask = npt.NDArray[np.bool_]
 Row = dict[str, Any]

@@ -316,11 +316,16 @@ def report_name(unit: Unit) -> str:
 
 def stored_report(store: Store, stage: str, unit: Unit) -> UnitReport | None:
     """A unit's report; None where there is none or it is damaged, so that the unit is done again."""
+    report = read_report(store, report_path(stage, unit))
+    return report if report is not None and report.identity == unit.identity else None
+
+
+def read_report(store: Store, path: str) -> UnitReport | None:
+    """A report by its file; None where there is none or it is damaged."""
     try:
-        report = UnitReport.from_json(store.read_json(report_path(stage, unit)))
+        return UnitReport.from_json(store.read_json(path))
     except (WorkFolderError, TypeError, KeyError, AttributeError):
         return None
-    return report if report.identity == unit.identity else None
 
 
 def worker_name() -> str:

@@ -112,7 +112,8 @@ class Fetch(UnitStage):
         *done, following = self._rounds(entry, finished)
         if not done:
             return _Known(following, following, None)
-        report, first = (stored_report(store, self.name, unit) for unit in (done[-1], done[0]))
+        report = stored_report(store, self.name, done[-1])
+        first = report if len(done) == 1 else stored_report(store, self.name, done[0])
         if report is None or first is None:
             return _Known(done[-1], following, None)
         age = datetime.now(UTC) - datetime.fromisoformat(first.finished_at)

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.errors import StageError
-from curation.media.fingerprints import FLAT
+from curation.media.fingerprints import FLAT, band_runs
 from curation.recipe import Recipe
 from curation.runner.stage import Law, Planning, ShuffleStage, Task
 from curation.runner.units import Unit, UnitWriter
@@ -174,12 +174,6 @@ def joined(labels: Ints, one: Ints, other: Ints) -> Ints:
         np.minimum.at(labels, np.maximum(first, second), np.minimum(first, second))
         while not np.array_equal(labels, further := labels[labels]):
             labels = further
-
-
-def band_runs(bands: int) -> list[tuple[int, int]]:
-    """The runs of 64 bits that make the keys, first the highest: (shift, width) in bits. One run is the whole hash."""
-    edges = [64 * band // bands for band in range(bands + 1)]
-    return [(64 - end, end - begin) for begin, end in pairwise(edges)]
 
 
 def near_labels(keys: Ints, hashes: Hashes, band: int, distance: int) -> tuple[Ints, npt.NDArray[np.bool_]]:

@@ -19,7 +19,13 @@ import yaml
 
 from curation.crawl.urls import media_id
 from curation.media.images import ImageProcessor
-from curation.recipe import FetchSettings, ImageSettings
+from curation.pipeline import ALL_STAGES
+from curation.recipe import FetchSettings, ImageSettings, load_recipe
+from curation.runner.engine import LocalEngine
+from curation.runner.progress import Silent
+from curation.runner.run import Run, StageOutcome
+from curation.schemas import MEDIA
+from curation.storage import Store
 from curation.testing.faulty_server import FaultyServer
 
 ENTRIES = ("dog", "cat", "house", "tree", "car", "flower", "river", "bridge")
@@ -167,3 +173,22 @@ def write_fetch_recipe(path: Path, server: FaultyServer, **sections: Any) -> Non
 def ids(urls: tuple[str, ...]) -> dict[str, str]:
     """media_id -> URL."""
     return {media_id(url): url for url in urls}
+
+
+def fetched(web: FetchWeb, work: Path, *overrides: str) -> StageOutcome:
+    """The whole run up to fetch, in this process."""
+    run = Run(Store.at(work), load_recipe(web.recipe, list(overrides)), ALL_STAGES, LocalEngine, Silent())
+    with run.lease():
+        for stage in ALL_STAGES:
+            outcome = run.execute(stage)
+            if stage.name == "fetch":
+                return outcome
+    raise AssertionError("there is no stage fetch")
+
+
+def ledger(outcome: StageOutcome, work: Path) -> dict[str, dict[str, Any]]:
+    """The rows of the ledger by media_id, each once."""
+    rows = Store(str(work)).table(outcome.manifest.paths(MEDIA.name), MEDIA.schema).to_pylist()
+    found = {row["media_id"]: row for row in rows}
+    assert len(found) == len(rows)
+    return found

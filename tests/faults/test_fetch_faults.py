@@ -143,6 +143,7 @@ def kept_to(web: FetchWeb, delay_s: float, tasks: int) -> None:
         times = [entry.time_s for entry in web.server.requests_of(host)]
         for number, begin in enumerate(times):
             within = sum(begin <= time_s < begin + 10 * delay_s for time_s in times[number:])
+            # an attempt that takes over from a killed one knows nothing of its last requests: `tasks` more at once
             assert within <= 2 * tasks + 10, f"{host}: {within} requests in {10 * delay_s:g} s"
 
 

@@ -1,4 +1,4 @@
-"""Perceptual hashes against the textbook transform, bands against their guarantee, clusters against a plain search."""
+"""Perceptual hashes against the textbook transform, bands against their guarantee."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curation.media.fingerprints import FLAT, bands, clusters, hamming, luminance, phash, phash_of_luminance
+from curation.media.fingerprints import FLAT, bands, hamming, luminance, phash, phash_of_luminance
 from curation.media.image_decoding import decode
 from curation.media.image_facts import RefusedImage
 
@@ -78,38 +78,6 @@ def test_flat_has_no_band_and_numbers_of_bands_are_bounded() -> None:
     for count in (1, 17):
         with pytest.raises(ValueError, match="2 to 16"):
             bands(5, count)
-
-
-def plain_clusters(ids: list[str], hashes: list[int], reach: int) -> dict[str, str]:
-    """Labels spread along near pairs until nothing changes."""
-    label = dict(zip(ids, ids, strict=True))
-    changed = True
-    while changed:
-        changed = False
-        for (a, x), (b, y) in combinations(zip(ids, hashes, strict=True), 2):
-            if FLAT not in (x, y) and (x ^ y).bit_count() <= reach and label[a] != label[b]:
-                label[a] = label[b] = min(label[a], label[b])
-                changed = True
-    return label
-
-
-@given(st.lists(st.sampled_from([0, 1, 3, 7, 15, 255, 2**63, 2**63 | 1, 2**64 - 1]), max_size=12), st.integers(0, 3))
-def test_clusters_are_connected_components(hashes: list[int], reach: int) -> None:
-    ids = [f"{(7 * index) % 12:02d}" for index in range(len(hashes))]
-    assert clusters(ids, hashes, reach) == plain_clusters(ids, hashes, reach)
-
-
-def test_flat_pictures_are_alone_and_no_bridge() -> None:
-    ids, hashes = ["d", "c", "b", "a"], [FLAT, 1, 2**63, FLAT]
-    assert clusters(ids, hashes, 1) == {name: name for name in ids}
-
-
-def test_clusters_do_not_depend_on_the_block_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    hashes = [1 << bit | 1 for bit in range(1, 60)] + [2**40 - 1]
-    ids = [str(index) for index in range(len(hashes))]
-    whole = clusters(ids, hashes, 2)
-    monkeypatch.setattr("curation.media.fingerprints._BLOCK", 1)
-    assert clusters(ids, hashes, 2) == whole and len(set(whole.values())) == 2
 
 
 def changed(picture: np.ndarray) -> dict[str, np.ndarray]:

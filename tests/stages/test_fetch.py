@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faults_web import FetchWeb, body, build_web, ids
+from faults_web import FetchWeb, body, build_web, fetched, ids, ledger
 
 from curation.errors import StageError
 from curation.media.shards import check_shard
@@ -25,7 +25,7 @@ from curation.runner.run import Run, StageOutcome
 from curation.runner.stage import Task
 from curation.runner.units import UnitReport
 from curation.runner.work import run_unit
-from curation.schemas import MEDIA, MEDIA_SHARDS
+from curation.schemas import MEDIA_SHARDS
 from curation.stages.fetch import Fetch
 from curation.storage import Store
 from curation.testing.faulty_server import FaultyServer
@@ -39,24 +39,6 @@ STEADY = ("missing", "robots", "html", "huge", "tiny", "cut_short")
 def server() -> Iterator[FaultyServer]:
     with FaultyServer(HOSTS, body) as started:
         yield started
-
-
-def fetched(web: FetchWeb, work: Path, *overrides: str) -> StageOutcome:
-    """The whole run up to fetch, in this process."""
-    run = Run(Store.at(work), load_recipe(web.recipe, list(overrides)), ALL_STAGES, LocalEngine, Silent())
-    with run.lease():
-        for stage in ALL_STAGES:
-            outcome = run.execute(stage)
-            if stage.name == "fetch":
-                return outcome
-    raise AssertionError("there is no stage fetch")
-
-
-def ledger(outcome: StageOutcome, work: Path) -> dict[str, dict[str, Any]]:
-    rows = Store(str(work)).table(outcome.manifest.paths(MEDIA.name), MEDIA.schema).to_pylist()
-    found = {row["media_id"]: row for row in rows}
-    assert len(found) == len(rows)
-    return found
 
 
 def shards(outcome: StageOutcome, work: Path) -> dict[str, str]:

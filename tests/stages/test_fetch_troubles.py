@@ -9,20 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faults_web import FetchWeb, body, build_web, ids
+from faults_web import body, build_web, fetched, ids, ledger
 
 from curation.crawl.urls import media_id
 from curation.errors import StageError
 from curation.media import keeping
 from curation.media.hooks import Finding, loaded_hooks
-from curation.pipeline import ALL_STAGES
-from curation.recipe import load_recipe
-from curation.runner.engine import LocalEngine
-from curation.runner.progress import Silent
-from curation.runner.run import Run
-from curation.runner.stage import Manifest
-from curation.schemas import MEDIA
-from curation.storage import Store
+from curation.runner.run import StageOutcome
 from curation.testing.faulty_server import FaultyServer
 
 HOSTS = [f"h{number:02d}.pics.test" for number in range(20)]
@@ -64,22 +57,12 @@ def server() -> Iterator[FaultyServer]:
         yield started
 
 
-def fetched(web: FetchWeb, work: Path, *overrides: str) -> Manifest:
-    run = Run(Store.at(work), load_recipe(web.recipe, list(overrides)), ALL_STAGES, LocalEngine, Silent())
-    with run.lease():
-        for stage in ALL_STAGES[:6]:
-            run.execute(stage)
-        return run.execute(ALL_STAGES[6]).manifest
+def rows(outcome: StageOutcome, work: Path) -> list[dict[str, Any]]:
+    return list(ledger(outcome, work).values())
 
 
-def rows(manifest: Manifest, work: Path) -> list[dict[str, Any]]:
-    found = Store(str(work)).table(manifest.paths(MEDIA.name), MEDIA.schema).to_pylist()
-    assert len({row["media_id"] for row in found}) == len(found)
-    return found
-
-
-def errors(manifest: Manifest, work: Path) -> Counter[Any]:
-    return Counter(row["error"] for row in rows(manifest, work))
+def errors(outcome: StageOutcome, work: Path) -> Counter[Any]:
+    return Counter(row["error"] for row in rows(outcome, work))
 
 
 @pytest.mark.parametrize("window", [20, 500])
@@ -180,8 +163,8 @@ def test_what_settings_of_ours_refused_is_asked_for_when_they_change(server: Fau
     work = tmp_path / "work"
     wrong = fetched(web, work, "fetch.network.allowed_networks=[]")
     assert set(errors(wrong, work)) == {"refused_address"} and server.log == []
-    assert fetched(web, work, "fetch.network.allowed_networks=[]").reports == wrong.reports
+    assert fetched(web, work, "fetch.network.allowed_networks=[]").manifest.reports == wrong.manifest.reports
     mended = fetched(web, work)
     assert errors(mended, work)["refused_address"] == 6  # redirects to 10.0.0.1 stay refused
     before = len(server.log)
-    assert fetched(web, work).reports == mended.reports and len(server.log) == before
+    assert fetched(web, work).manifest.reports == mended.manifest.reports and len(server.log) == before
