@@ -81,10 +81,10 @@ def _seed(name: str, size: int = 2) -> bytes:
 @lru_cache(128)
 def _photo(concept: str, name: str, width: int, ending: str, quality: int | None) -> bytes:
     """quality None: the original, as a camera stored it; else a variant that a server made of it."""
-    scene = _scene(concept, name)
-    height = max(1, round(scene.shape[0] * width / scene.shape[1]))
-    way = cv2.INTER_AREA if width < scene.shape[1] else cv2.INTER_CUBIC
-    pixels = np.asarray(cv2.resize(scene, (width, height), interpolation=way), np.uint8)
+    drawn = scene(concept, name)
+    height = max(1, round(drawn.shape[0] * width / drawn.shape[1]))
+    way = cv2.INTER_AREA if width < drawn.shape[1] else cv2.INTER_CUBIC
+    pixels = np.asarray(cv2.resize(drawn, (width, height), interpolation=way), np.uint8)
     dice = _seed(f"turned {name}")
     if quality is not None or ending != "jpg" or dice[0] % _TURNED:
         return _file(pixels, ending, quality or 90)
@@ -93,7 +93,7 @@ def _photo(concept: str, name: str, width: int, ending: str, quality: int | None
     return data[:2] + _exif(orientation) + data[2:]
 
 
-def _scene(concept: str, name: str) -> Pixels:
+def scene(concept: str, name: str) -> Pixels:
     """Patches of light in the concept's colours, and some of its shapes upon them."""
     habits, dice = Random(f"scene {concept}"), Random(f"picture {name}")
     wide, high = dice.choice(_ASPECTS)
