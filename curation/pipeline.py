@@ -5,15 +5,20 @@ from __future__ import annotations
 from curation.recipe import Recipe
 from curation.runner.stage import Stage
 from curation.stages.balance import Balance
+from curation.stages.clips import Clips
 from curation.stages.count import Count
 from curation.stages.draw import Draw
 from curation.stages.duplicates import Duplicates
 from curation.stages.extract import Extract
 from curation.stages.fetch import Fetch
+from curation.stages.kept_clips import KeptClips
 from curation.stages.match import Match
 from curation.stages.near import Near
+from curation.stages.near_clips import NearClips
 from curation.stages.pairs import Pairs
 from curation.stages.rebalance import Rebalance
+from curation.stages.scenes import Scenes
+from curation.stages.scores import Scores
 from curation.stages.source_files import SourceFiles
 from curation.stages.survive import Survive
 from curation.stages.term_counts import TermCounts
@@ -29,10 +34,20 @@ STAGES: tuple[Stage, ...] = (
     Balance(),  # draws, matches, pairs  -> kept_pairs     per bucket
 )
 
+VIDEO_STAGES: tuple[Stage, ...] = (
+    Scenes(),  # media, videos          -> scenes         per unit of fetched videos
+    Clips(),  # scenes, media, videos  -> clips, pieces  per unit
+    Scores(),  # clips                  -> scores         per unit
+    NearClips(),  # clips                  -> clip_groups    per run of the hash's bits
+    KeptClips(),  # scores, clip_groups ... -> kept_clips     in one piece
+)
+"""What follows fetched videos where the recipe has a section clips."""
+
 MEDIA_STAGES: tuple[Stage, ...] = (
-    Fetch(),  # kept_pairs             -> media, shards  per list of planned media
+    Fetch(),  # kept_pairs             -> media, videos  per list of planned media
     Near(),  # media, kept_pairs      -> duplicate_groups  by a hash of what copies share
     Duplicates(),  # duplicate_groups       -> duplicates     in one piece
+    *VIDEO_STAGES,
     Survive(),  # kept_pairs, media ...  -> survivors      per bucket
     Rebalance(),  # survivors              -> final_pairs    per bucket
 )
@@ -43,7 +58,9 @@ ALL_STAGES = STAGES + MEDIA_STAGES
 
 def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
     """The stages that a recipe asks for."""
-    return STAGES if recipe.fetch is None else ALL_STAGES
+    if recipe.fetch is None:
+        return STAGES
+    return tuple(stage for stage in ALL_STAGES if recipe.clips is not None or stage not in VIDEO_STAGES)
 
 
 VOCABULARY_STAGES: tuple[Stage, ...] = (

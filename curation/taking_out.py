@@ -28,11 +28,15 @@ from curation.runner.catalog import Catalog
 from curation.runner.lease import RUN_FILE, Lease
 from curation.runner.stage import Manifest, Stage
 from curation.runner.units import Unit, UnitReport, UnitWriter, read_report, report_path, reports_folder
-from curation.schemas import CANDIDATES, MEDIA, REJECTIONS, Dataset
+from curation.schemas import CANDIDATES, CLIPS, MEDIA, REJECTIONS, Dataset
 from curation.stages.buckets import conformed
-from curation.stages.fetch import TARS, keep_shards, ledger_rows, write_rows
+from curation.stages.clips import PARTS, keep_clips
 from curation.stages.fetch_plan import JOURNALS, LIST, LISTS
+from curation.stages.fetch_videos import FOLDER as VIDEO_FILES
+from curation.stages.fetch_videos import keep_videos
+from curation.stages.ledger import IMAGE_SHARDS, ledger_rows, write_rows
 from curation.stages.pairs import origin_path
+from curation.stages.row_shards import TARS
 from curation.storage import Store
 
 _URLS = ("media_url", "final_url")
@@ -135,6 +139,8 @@ class TakingOut:
         writer = UnitWriter(self.store, stage.name, version, unit)
         if MEDIA in stage.outputs:
             self._ledger(report, writer)
+        elif CLIPS in stage.outputs:
+            keep_clips(report, self.tombstones.media_ids, self.store, writer)
         else:
             self._rows(stage, report, dirty, writer)
         done = replace(writer.commit(), finished_at=report.finished_at, wall_s=report.wall_s, cpu_s=report.cpu_s)
@@ -152,7 +158,9 @@ class TakingOut:
         mask = self._mask(pa.RecordBatch.from_pydict(columns, schema=pa.schema(types)))
         rows = [refused_row(row, FORGOTTEN) if gone else row for row, gone in zip(rows, mask, strict=True)]
         writer.counts["planned_media"] += report.counts["planned_media"]
-        keep_shards(report, [row for row in rows if row["status"] == "ok"], self.store, writer)
+        kept = [row for row in rows if row["status"] == "ok"]
+        IMAGE_SHARDS.keep(report, [row for row in kept if row["modality"] == "image"], self.store, writer)
+        keep_videos(report, kept, self.store, writer)
         write_rows(sorted(rows, key=lambda row: str(row["media_id"])), writer)
 
     def _rows(self, stage: Stage, report: UnitReport, dirty: set[str], writer: UnitWriter) -> None:
@@ -237,8 +245,9 @@ class TakingOut:
 
     def _shards(self) -> None:
         """Shards that nothing refers to any more, and that hold forgotten media."""
-        stages = [stage for stage in self.catalog.stages.values() if MEDIA in stage.outputs]
-        paths = {path for path in self.store.sizes(f"{MEDIA.name}/{TARS}") if path.endswith(".tar")}
+        stages = [stage for stage in self.catalog.stages.values() if {MEDIA, CLIPS} & set(stage.outputs)]
+        folders = (f"{dataset.name}/{TARS}" for dataset in (MEDIA, CLIPS))
+        paths = {path for folder in folders for path in self.store.sizes(folder) if path.endswith(".tar")}
         for stage in stages if paths else []:
             paths -= {path for report in stored_reports(self.store, stage).values() for path in _paths(report)}
             for version in self.store.names(f"_runs/{stage.name}"):
@@ -249,6 +258,10 @@ class TakingOut:
             if self.tombstones.media_ids & set(_keys(self.store, path)):
                 self._remove(path)
                 self.shards += 1
+        for path in [*self.store.sizes(VIDEO_FILES), *self.store.sizes(PARTS)]:
+            if path.rpartition("/")[2].partition("-")[0] in self.tombstones.media_ids:
+                self._remove(path)
+                self.files += 1
 
     def _scratch(self) -> None:
         """What killed runs left: half-written files, causes of failures, and Spark's, which may hold any row."""
@@ -290,6 +303,6 @@ def _keys(store: Store, path: str) -> Iterator[str]:
         try:
             with tarfile.open(fileobj=file, mode="r:") as tar:
                 for member in tar:
-                    yield member.name.partition(".")[0]
+                    yield member.name.partition(".")[0].partition("-")[0]  # of clips: media_id-begin-end
         except tarfile.TarError:
             return

@@ -136,7 +136,7 @@ class _Planner:
         self._rows: dict[str, int | None] = {}  # rows of each stage's first dataset after the run
 
     def stage(self, stage: Stage) -> StageForecast:
-        waiting = [name for name in stage.after if name in self._changing]
+        waiting = [name for name in stage.needs(self._recipe) if name in self._changing]
         found = self._behind(stage, waiting) if waiting else self._planned(stage)
         if not found.is_current:
             self._changing.add(stage.name)
@@ -236,7 +236,7 @@ def reasons(plan: StagePlan, catalog: Catalog) -> list[str]:
     found = [
         *changed_settings(published.settings, plan.settings, stage.name),
         *changed_vocabularies(published.context, plan.context), *changed_thresholds(published.context, plan.context)]
-    inputs = [name for name in stage.after if published.inputs.get(name) != catalog.visible(name).version]
+    inputs = [name for name in plan.planning.inputs if published.inputs.get(name) != catalog.visible(name).version]
     if inputs:
         found.append(_inputs(inputs, "changed", "changed"))
     if rounds := sum(bool(unit.inputs.get("round")) for unit in plan.pending):

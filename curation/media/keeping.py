@@ -113,7 +113,7 @@ class Keeper:
             self._journal.add(row, None)
             return
         image = self._processor(outcome.body)
-        row |= _of(image)
+        row |= {"fetched_bytes": len(outcome.body)} | _of(image)
         self._watch(row)
         if (error := self._refusals.of_bytes(row)) is not None:
             self._journal.add(refused_row(row, error), None)
@@ -154,7 +154,6 @@ def failed_row(media: Row, outcome: Outcome) -> Row:
         "attempts": outcome.attempts,
         "http_status": outcome.http_status,
         "final_url": None if outcome.final_url == media["media_url"] else outcome.final_url,
-        "fetched_bytes": len(outcome.body) if outcome.status == "ok" else None,
         "last_modified": outcome.headers.get("last-modified"),
     }
 

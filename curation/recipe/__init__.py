@@ -3,12 +3,16 @@
 A stage's result depends on its own section, its inputs and nothing else; `runtime` never changes a result.
 """
 
+from curation.recipe.clip_rules import ClipRules, Scores
+from curation.recipe.clips import Clips, KeptClips
+from curation.recipe.cutting import Cut
 from curation.recipe.fields import Definition, MatchOption, Modality, ParityVariant, Section
 from curation.recipe.filters import Filters
 from curation.recipe.inputs import ArchiveInput, Input, TableColumns, TableInput, WarcInput, WatInput
 from curation.recipe.loading import load_recipe, load_vocabulary_recipe
 from curation.recipe.media import Duplicates, Fetch, ImageSettings
 from curation.recipe.network import FetchSettings
+from curation.recipe.scenes import Scenes
 from curation.recipe.sections import (
     Balance,
     Card,
@@ -24,12 +28,17 @@ from curation.recipe.sections import (
     Target,
     TextRules,
 )
+from curation.recipe.splitting import Split
+from curation.recipe.video import VideoSettings
 
 __all__ = [
     "ArchiveInput",
     "Balance",
     "Card",
+    "ClipRules",
+    "Clips",
     "Count",
+    "Cut",
     "Definition",
     "Draw",
     "Duplicates",
@@ -39,6 +48,7 @@ __all__ = [
     "Filters",
     "ImageSettings",
     "Input",
+    "KeptClips",
     "Language",
     "Match",
     "MatchOption",
@@ -48,11 +58,15 @@ __all__ = [
     "Rebalance",
     "Recipe",
     "Runtime",
+    "Scenes",
+    "Scores",
     "Section",
+    "Split",
     "TableColumns",
     "TableInput",
     "Target",
     "TextRules",
+    "VideoSettings",
     "WarcInput",
     "WatInput",
     "load_recipe",

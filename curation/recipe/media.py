@@ -10,6 +10,7 @@ from pydantic.functional_validators import model_validator
 
 from curation.recipe.fields import Int, Name, PositiveInt, Seconds, Section, spelled
 from curation.recipe.network import FetchSettings
+from curation.recipe.video import VideoSettings
 
 Interpolation = Literal["nearest", "linear", "cubic", "area", "lanczos"]
 _QUALITIES = {"jpg": 100, "png": 9, "webp": 100}
@@ -95,10 +96,11 @@ class OptOut(Section):
 class Fetch(Section):
     """Kept pairs to media."""
 
-    modalities: list[Literal["image"]] = Field(["image"], min_length=1, description="what is fetched")
+    modalities: list[Literal["image", "video"]] = Field(["image"], min_length=1, description="what is fetched")
     shard_media: PositiveInt = Field(
         10_000, description="planned media of a unit, which fill one tar shard (img2dataset: 10,000)"
     )
+    shard_videos: PositiveInt = Field(100, description="planned videos of a unit (video2dataset's shards: 100)")
     shard_seconds: Seconds = Field(
         3600.0, description="wall-clock limit of a unit's fetching; what is left is asked for by a later run"
     )
@@ -110,6 +112,7 @@ class Fetch(Section):
         "passing reason",
     )
     image: ImageSettings = Field(ImageSettings(), description="decoding, filtering, resizing, encoding")
+    video: VideoSettings = Field(VideoSettings(), description="which form of a video, its subtitles, its limits")
     hooks: list[Hook] = Field([], description="face finders, safety classifiers ...: run on every decoded picture")
     network: FetchSettings = Field(FetchSettings(), description="limits, politeness, consent")
     opt_out: OptOut = Field(OptOut(), description="lists of what is neither fetched nor kept")

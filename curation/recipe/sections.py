@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Discriminator, Field, Tag
 from pydantic.functional_validators import model_validator
 
+from curation.recipe.clip_rules import Scores
+from curation.recipe.clips import Clips, KeptClips
 from curation.recipe.fields import (
     Definition,
     Int,
@@ -25,6 +27,7 @@ from curation.recipe.fields import (
 from curation.recipe.filters import Filters
 from curation.recipe.inputs import Input
 from curation.recipe.media import Duplicates, Fetch
+from curation.recipe.scenes import Scenes
 
 
 class Extract(Section):
@@ -235,6 +238,10 @@ class Recipe(Section):
     draw: Draw = Field(Draw(), description="what decides a pair's fate at any threshold")
     balance: Balance = Field(Balance(), description="thresholds")
     fetch: Fetch | None = Field(None, description="kept pairs to media; null: the run ends with the selection")
+    scenes: Scenes = Field(Scenes(), description="videos to shots")
+    clips: Clips | None = Field(None, description="shots to clips; null: videos are kept whole")
+    scores: Scores = Field(Scores(), description="clips to scores")
+    kept_clips: KeptClips = Field(KeptClips(), description="which clips are kept")
     duplicates: Duplicates = Field(Duplicates(), description="media that show the same picture")
     rebalance: Rebalance = Field(Rebalance(), description="thresholds after losses")
     card: Card = Field(Card(), description="the data card")
@@ -245,6 +252,15 @@ class Recipe(Section):
         if self.match.options and self.extract.variant != "default":
             reason = f"extract.variant {self.extract.variant} repeats MetaCLIP's code, which has no match.options"
             raise ValueError(f"{reason} ({', '.join(self.match.options)}): leave them out, or give variant: default")
+        return self
+
+    @model_validator(mode="after")
+    def _clips_have_videos(self) -> Recipe:
+        videos = self.fetch is not None and "video" in self.fetch.modalities
+        if self.clips is not None and not videos:
+            raise ValueError("clips are cut out of fetched videos: add video to fetch.modalities, or leave clips out")
+        if self.clips is None and self.fetch is not None and not self.fetch.video.keep_source:
+            raise ValueError("fetch.video.keep_source: false keeps clips alone: add the section clips, e.g. clips: {}")
         return self
 
     @model_validator(mode="after")

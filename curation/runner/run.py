@@ -103,7 +103,7 @@ class Run:
     def plan(self, stage: Stage) -> StagePlan:
         """Plans one stage from what is published of the stages before it. Changes nothing in the folder's datasets."""
         catalog = self.catalog.snapshot()
-        inputs = {name: catalog.visible(name) for name in stage.after}
+        inputs = {name: catalog.visible(name) for name in stage.needs(self.recipe)}
         settings = stage.settings(self.recipe)
         planning = Planning(self.store, self.recipe, inputs, settings, self._engine)
         context = stage.prepare(planning)

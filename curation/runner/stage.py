@@ -146,6 +146,10 @@ class Stage(ABC):
     laws: ClassVar[tuple[Law, ...]] = ()
     code_version: ClassVar[int] = 1  # raised when the same inputs and settings give another result
 
+    def needs(self, recipe: Any) -> tuple[str, ...]:
+        """Names of the stages whose results it reads: `after`, or fewer where the recipe leaves some out."""
+        return self.after
+
     @abstractmethod
     def settings(self, recipe: Any) -> dict[str, Any]:
         """The part of the recipe that the result depends on, as plain values."""

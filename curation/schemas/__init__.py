@@ -27,6 +27,7 @@ from curation.schemas.selection import (
     REJECTIONS,
     SITE_RULES,
 )
+from curation.schemas.videos import CLIP_GROUPS, CLIP_SHARDS, CLIPS, KEPT_CLIPS, PIECES, SCENES, SCORES, VIDEOS
 from curation.schemas.vocabulary import SOURCE_FILES, TERM_COUNTS, TERMS, VOCABULARY
 
 DATASETS = {
@@ -45,6 +46,14 @@ DATASETS = {
         REJECTIONS,
         MEDIA,
         MEDIA_SHARDS,
+        VIDEOS,
+        SCENES,
+        PIECES,
+        CLIPS,
+        CLIP_SHARDS,
+        SCORES,
+        CLIP_GROUPS,
+        KEPT_CLIPS,
         DUPLICATE_GROUPS,
         DUPLICATES,
         SURVIVORS,
@@ -58,6 +67,9 @@ VOCABULARY_DATASETS = {dataset.name: dataset for dataset in (SOURCE_FILES, TERM_
 
 __all__ = [
     "CANDIDATES",
+    "CLIPS",
+    "CLIP_GROUPS",
+    "CLIP_SHARDS",
     "DATASETS",
     "DRAWS",
     "DRAW_HISTOGRAMS",
@@ -65,6 +77,7 @@ __all__ = [
     "DUPLICATE_GROUPS",
     "ENTRY_COUNTS",
     "FINAL_PAIRS",
+    "KEPT_CLIPS",
     "KEPT_COUNTS",
     "KEPT_PAIRS",
     "MATCHES",
@@ -74,13 +87,17 @@ __all__ = [
     "MODALITIES",
     "NEARLY_ALL_DIFFER",
     "PAIRS",
+    "PIECES",
     "REJECTIONS",
+    "SCENES",
+    "SCORES",
     "SITE_RULES",
     "SOURCE_FILES",
     "SURVIVORS",
     "SURVIVOR_COUNTS",
     "TERMS",
     "TERM_COUNTS",
+    "VIDEOS",
     "VOCABULARY",
     "VOCABULARY_DATASETS",
     "Dataset",

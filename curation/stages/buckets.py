@@ -41,6 +41,16 @@ def bucket_numbers(media_ids: pa.Array, buckets: int) -> pa.Array:
     return pa.array((numbers % buckets).astype(np.int32))
 
 
+def rows_of_bucket(store: Store, paths: list[str], bucket: str, buckets: int, schema: pa.Schema) -> pa.Table:
+    """The rows of a dataset, of which these columns are wanted, that are about media of one bucket."""
+    number = int(bucket.rsplit("-", 1)[1])
+    found = []
+    for batch in store.batches(paths, schema.names):
+        own = batch.filter(pc.equal(bucket_numbers(batch.column("media_id"), buckets), number))
+        found.append(own.cast(schema))
+    return pa.Table.from_batches(found, schema=schema)
+
+
 def conformed(columns: dict[str, pa.Array], schema: pa.Schema) -> pa.RecordBatch:
     """Columns as a batch of a dataset; what Parquet gives back names the items of lists differently."""
     return pa.RecordBatch.from_arrays([columns[field.name].cast(field.type) for field in schema], schema=schema)

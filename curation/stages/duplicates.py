@@ -14,7 +14,8 @@ from curation.runner.stage import Law, Planning, Task, UnitStage
 from curation.runner.units import Unit, UnitWriter
 from curation.schemas import DUPLICATE_GROUPS, DUPLICATES
 from curation.stages.buckets import BATCH_ROWS
-from curation.stages.near import hex_bytes, joined
+from curation.stages.hash_groups import joined
+from curation.stages.near import hex_bytes
 from curation.storage import Store
 
 Ints = npt.NDArray[np.int64]

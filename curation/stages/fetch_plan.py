@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from curation.runner.units import digest
 from curation.schemas import MEDIA
 from curation.stages.buckets import BATCH_ROWS, conformed
+from curation.stages.draw import whole_media
 from curation.storage import Store
 
 LIST = pa.schema([MEDIA.schema.field(name) for name in ("media_id", "media_bucket", "modality", "media_url")])
@@ -37,13 +38,15 @@ class PlannedList:
 class BucketPlanner:
     """The lists of one media bucket; on a worker.
 
+    modality: of its media; of a URL that is kept as several, one of `first` is fetched instead.
     kind: digest of the settings that what is stored depends on; lists of another kind are other lists.
     known: names of lists, of any bucket, that are done or under way.
     """
 
     store: Store
     kind: str
-    modalities: tuple[str, ...]
+    modality: str
+    first: tuple[str, ...]
     shard_media: int
     known: frozenset[str]
 
@@ -74,17 +77,20 @@ class BucketPlanner:
         return PlannedList(name, path, rows.num_rows, rows.num_rows)
 
     def _media(self, paths: list[str]) -> Iterator[pa.RecordBatch]:
-        """Each media once, of the modalities that are fetched; kept pairs are ordered by media_id."""
+        """Each media of the modality once; kept pairs are ordered by media_id."""
         last = None
-        for batch in self.store.batches(paths, LIST.names, BATCH_ROWS):
+        for kept in whole_media(self.store.batches(paths, LIST.names, BATCH_ROWS)):
+            modalities, ids = kept.column("modality"), kept.column("media_id")
+            others = ids.filter(pc.is_in(modalities, value_set=pa.array(self.first, pa.string())))
+            elsewhere = pc.is_in(ids, value_set=others)
+            batch = kept.filter(pc.and_not(pc.equal(modalities, self.modality), elsewhere))
             if not batch.num_rows:
                 continue
             ids = batch.column("media_id")
             before = pa.concat_arrays([pa.array([last], pa.string()), ids.slice(0, len(ids) - 1)])
             first = pc.fill_null(pc.not_equal(ids, before), True)
             last = ids[-1].as_py()
-            chosen = pc.and_(first, pc.is_in(batch.column("modality"), value_set=pa.array(self.modalities)))
-            rows = batch.filter(chosen)
+            rows = batch.filter(first)
             yield conformed({name: rows.column(name) for name in LIST.names}, LIST)
 
 
@@ -114,4 +120,4 @@ def _plan_path(planner: BucketPlanner, bucket: str) -> str:
 
 
 def _key(planner: BucketPlanner, kept: str) -> str:
-    return digest(kept, planner.modalities, planner.shard_media)
+    return digest(kept, planner.modality, planner.first, planner.shard_media)

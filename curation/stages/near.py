@@ -8,8 +8,6 @@ the same reason: a hash is compared with those alone that share a run there, too
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -25,25 +23,14 @@ from curation.runner.units import Unit, UnitWriter
 from curation.schemas import DUPLICATE_GROUPS, KEPT_PAIRS, MEDIA
 from curation.stages.buckets import BATCH_ROWS, bucket_of, conformed
 from curation.stages.draw import media_starts, whole_media
+from curation.stages.hash_groups import Ints, bits_of, near_labels
 from curation.stages.match import groups, source_ranks
 from curation.storage import Store
-
-Ints = npt.NDArray[np.int64]
-Hashes = npt.NDArray[np.uint64]
-
-NEIGHBOURS = 1024
-"""Hashes after it, in the order of hashes, that a hash is compared with among those that share two runs with it.
-
-Within three bits, two runs are 28 bits: 100 M hashes evenly spread leave none out. Thousands of hashes that agree in
-two runs do: each is compared with those next in value alone, and counted as not_compared. Equal hashes are joined
-however many there are. Time is at most this by the runs of a key (max_distance + 1) per row.
-"""
 
 _NOT_KEPT, _NO_BYTES, _EXACT = -3, -2, -1  # kinds of rows; from 0 the band that the key is of
 _TALLIES = {_NOT_KEPT: "not_kept", _NO_BYTES: "no_bytes"}
 _LAST_RANK = np.iinfo(np.int16).max
 _HELD_ROWS = 1 << 16  # rows that are reduced at once, unless one key has more
-_HELD_EDGES = 1 << 20
 _OF_PAIRS = ["media_id", "modality", "text_sources", "critical_threshold", "pair_id"]
 _OF_MEDIA = ["media_id", "modality", "status", "sha256", "phash", "original_width", "original_height", "fetched_bytes"]
 _BEST = pa.schema(
@@ -76,8 +63,8 @@ class Near(ShuffleStage):
     one key, so the ends of a chain may be further apart; each has two sha256 at least. A pair of hashes is told by the
     first band that it shares: media of equal hashes stand in groups of band 0, and one of them for all in other bands.
     So only the union of all groups says what belongs together. FLAT hashes and media without a hash are in exact groups
-    only; a media whose bytes or kept pair are missing is in none. Hashes that were not compared with all that share two
-    runs of bits with them are counted as not_compared (see NEIGHBOURS).
+    only; a media whose bytes or kept pair are missing is in none. Hashes that were not compared with all
+    that share two runs of bits with them are counted as not_compared (see hash_groups.NEIGHBOURS).
 
     A task holds the best pairs of one media bucket (some 100 bytes a media), or the rows of one key (some 250 each).
     """
@@ -158,91 +145,6 @@ def hex_bytes(column: pa.Array, digits: int) -> npt.NDArray[np.uint8]:
         raise StageError(f"an id does not have {digits} hex digits: redo the run in a fresh --work folder") from None
 
 
-def joined(labels: Ints, one: Ints, other: Ints) -> Ints:
-    """Components of a graph after further edges: for every node the smallest of its component.
-
-    `labels` (n,) as this function returns them, np.arange(n) at first; `one` and `other` (m,) are the ends of edges.
-    Rounds hang every component on the smallest that it has an edge to; in numpy, 40 bytes per edge.
-    """
-    labels = labels.copy()
-    while True:
-        first, second = labels[one], labels[other]
-        apart = first != second
-        if not apart.any():
-            return labels
-        one, other, first, second = one[apart], other[apart], first[apart], second[apart]
-        np.minimum.at(labels, np.maximum(first, second), np.minimum(first, second))
-        while not np.array_equal(labels, further := labels[labels]):
-            labels = further
-
-
-def near_labels(keys: Ints, hashes: Hashes, band: int, distance: int) -> tuple[Ints, npt.NDArray[np.bool_]]:
-    """Components of "within `distance`, of equal key, of no equal earlier band" among distinct (key, hash).
-
-    `keys` (n,) below 2^47, equal where a hash's run of bits for `band` is. Returns the smallest position in each one's
-    component, and which were not compared with all that they share two runs with.
-    """
-    runs = band_runs(distance + 1)
-    labels = np.arange(len(keys))
-    unfinished = np.zeros(len(keys), bool)
-    is_near = partial(_near, distance, runs[:band])
-    rest, width = _without_run(hashes, runs[band])
-    edges = [width * part // (distance + 1) for part in range(distance + 2)]
-    for begin, end in pairwise(edges):  # 16 bits at most
-        block = keys << 16 | _bits(rest, begin, end - begin).astype(np.int64)
-        order = np.argsort(block, kind="stable")
-        labels, stopped = _compared(labels, block[order], hashes[order], order, is_near)
-        unfinished[stopped] = True
-    return labels, unfinished
-
-
-def _near(distance: int, earlier: list[tuple[int, int]], differences: Hashes) -> npt.NDArray[np.bool_]:
-    """Which differing bits are few enough, with one in each of the earlier runs."""
-    near = np.bitwise_count(differences) <= distance
-    for run in earlier:
-        near &= _bits(differences, *run) != 0
-    return near
-
-
-def _compared(labels: Ints, block: Ints, hashes: Hashes, nodes: Ints, is_near: Any) -> tuple[Ints, Ints]:
-    """Labels after comparing every hash with the next NEIGHBOURS of its block, and the nodes that had more."""
-    edges: list[tuple[Ints, Ints]] = []
-    held = 0
-    at = np.arange(len(block))
-    for step in range(1, NEIGHBOURS + 2):
-        at = at[: np.searchsorted(at, len(block) - step)]
-        at = at[block[at] == block[at + step]]
-        if not len(at) or step > NEIGHBOURS:
-            break
-        near = at[is_near(hashes[at] ^ hashes[at + step])]
-        edges.append((nodes[near], nodes[near + step]))
-        held += len(near)
-        if held > _HELD_EDGES:
-            labels, edges, held = _joined_all(labels, edges), [], 0
-    return _joined_all(labels, edges), nodes[at]
-
-
-def _joined_all(labels: Ints, edges: list[tuple[Ints, Ints]]) -> Ints:
-    if not edges:
-        return labels
-    one, other = (np.concatenate(ends) for ends in zip(*edges, strict=True))
-    return joined(labels, one, other)
-
-
-def _bits(values: Hashes, shift: int, width: int) -> Hashes:
-    """`width` bits of each value from the bit `shift`; numpy has no shift by 64."""
-    if not width:
-        return np.zeros_like(values)
-    return values >> np.uint64(shift) & np.uint64((1 << width) - 1)
-
-
-def _without_run(hashes: Hashes, run: tuple[int, int]) -> tuple[Hashes, int]:
-    """The other bits of each hash, moved together, and how many they are."""
-    shift, width = run
-    above = 64 - shift - width
-    return _bits(hashes, shift + width, above) << np.uint64(shift) | _bits(hashes, 0, shift), above + shift
-
-
 def _of_modality(batch: pa.RecordBatch) -> pa.Array:
     """Media and modality as one text: a URL may be kept as an image and as a video, and only one was fetched."""
     return pc.binary_join_element_wise(batch.column("media_id"), batch.column("modality"), "")
@@ -295,7 +197,7 @@ def _keyed(candidates: dict[str, pa.Array], bands: int) -> Iterator[pa.RecordBat
     near = {name: column.filter(pa.array(hashed)) for name, column in candidates.items() if name != "sha256"}
     near["phash"] = pa.array(hashes[hashed].view(np.int64))
     for band, run in enumerate(band_runs(bands) if bands and hashed.any() else []):
-        key = _bits(hashes[hashed], *run).view(np.int64) | band << 32
+        key = bits_of(hashes[hashed], *run).view(np.int64) | band << 32
         yield _filled({**near, "band": [band] * len(key), "key": key}, len(key))
 
 

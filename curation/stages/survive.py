@@ -12,17 +12,19 @@ from curation.errors import RecipeError, StageError
 from curation.recipe import Recipe
 from curation.runner.stage import Law, Planning, Task, UnitStage
 from curation.runner.units import Unit, UnitReport, UnitWriter
-from curation.schemas import DUPLICATES, KEPT_PAIRS, MEDIA, SURVIVOR_COUNTS, SURVIVORS
-from curation.stages.buckets import BATCH_ROWS, bucket_numbers, bucket_of, conformed
+from curation.schemas import DUPLICATES, KEPT_CLIPS, KEPT_PAIRS, MEDIA, SURVIVOR_COUNTS, SURVIVORS
+from curation.stages.buckets import BATCH_ROWS, bucket_of, conformed, rows_of_bucket
 from curation.stages.draw import media_starts, whole_media
 from curation.stages.match import groups, taken
 from curation.storage import Store
 
 _COLUMNS = ["pair_id", "media_id", "modality", "vocabulary_lang", "entry_ids", "keep_probability"]
-_LEDGER = pa.schema([MEDIA.schema.field(name) for name in ("media_id", "status", "error")])
+_LEDGER = pa.schema([MEDIA.schema.field(name) for name in ("media_id", "modality", "status", "error")])
 _COPIES = pa.schema([DUPLICATES.schema.field(name) for name in ("media_id", "cluster_id", "kept_media_id")])
 _COPIES = _COPIES.append(DUPLICATES.schema.field("kept_pair_id"))
 _SUMS = ("texts", "weight", "kept_weight")
+_NO_CLIPS = "no_clips"  # a video of which no clip is kept
+_OTHER_MODALITY = "other_modality"  # a URL that was kept as an image and as a video is fetched as a video
 _UNKNOWN = "unknown"  # a failed media always has a class; this keeps the law true where one has not
 
 Sums = dict[tuple[str, str], dict[str, np.ndarray[Any, Any]]]
@@ -48,17 +50,21 @@ class Survive(UnitStage):
         Law(("clusters",), ("cluster_texts",)),  # of every cluster one text, wherever its bucket, was found
     )
 
+    def needs(self, recipe: Recipe) -> tuple[str, ...]:
+        return self.after if recipe.clips is None else (*self.after, "kept_clips")
+
     def settings(self, recipe: Recipe) -> dict[str, Any]:
         if recipe.fetch is None:
             raise RecipeError("nothing survives without being fetched: add the section fetch to the recipe")
         return {"modalities": sorted(recipe.fetch.modalities), "texts": recipe.duplicates.texts}
 
     def prepare(self, planning: Planning) -> dict[str, Any]:
-        balance = planning.inputs["balance"]
+        balance, clips = planning.inputs["balance"], planning.inputs.get("kept_clips")
         return {
             "sizes": balance.context["sizes"],
             "buckets": planning.recipe.pairs.media_buckets,
             "duplicates": planning.inputs["duplicates"].paths(DUPLICATES.name),
+            "kept_clips": None if clips is None else clips.paths(KEPT_CLIPS.name),
         }
 
     def plan(self, planning: Planning, context: dict[str, Any]) -> list[Unit]:
@@ -66,6 +72,8 @@ class Survive(UnitStage):
         for name, report in sorted(planning.inputs["fetch"].reports.items()):
             ledgers.setdefault(bucket_of(name), []).append(report)
         copies = planning.inputs["duplicates"].content(DUPLICATES.name)
+        clips = planning.inputs.get("kept_clips")
+        others = [copies] if clips is None else [copies, clips.content(KEPT_CLIPS.name)]
         return [
             Unit(
                 name,
@@ -77,7 +85,7 @@ class Survive(UnitStage):
                     planning.settings,
                     report.content(KEPT_PAIRS.name),
                     [ledger.content(MEDIA.name) for ledger in ledgers.get(name, [])],
-                    copies,
+                    *others,
                 ),
             )
             for name, report in sorted(planning.inputs["balance"].reports.items())
@@ -93,7 +101,7 @@ class Survive(UnitStage):
             rows = batch.filter(pc.is_in(batch.column("modality"), value_set=fetched))
             writer.counts["not_fetched"] += batch.num_rows - rows.num_rows
             if rows.num_rows:
-                survivors = _survivors(rows, ledger.of(rows.column("media_id")), task.settings["texts"], writer)
+                survivors = _survivors(rows, ledger.of(rows), task.settings["texts"], writer)
                 _add(sums, rows, "keep_probability", {"kept_weight": True}, task.context["sizes"])
                 _add(sums, survivors, "keep_before", {"weight": True, "texts": False}, task.context["sizes"])
                 writer.write(SURVIVORS, survivors)
@@ -110,22 +118,27 @@ class Ledger:
         media = task.store.table(unit.inputs["media"], _LEDGER)
         failed = pc.not_equal(media.column("status"), "ok")
         error = pc.if_else(failed, pc.fill_null(media.column("error"), _UNKNOWN), pa.scalar(None, pa.string()))
-        copies = _copies(task.store, task.context["duplicates"], unit.name, task.context["buckets"])
+        copies = rows_of_bucket(task.store, task.context["duplicates"], unit.name, task.context["buckets"], _COPIES)
         places = pc.index_in(media.column("media_id"), value_set=copies.column("media_id"))
         columns = {name: copies.column(name).take(places) for name in ("kept_media_id", "kept_pair_id")}
+        if task.context["kept_clips"] is not None:
+            kept_media = pc.coalesce(columns["kept_media_id"], media.column("media_id"))
+            lacks = _lacks_clips(media.column("modality"), kept_media, task.store, task.context["kept_clips"])
+            error = pc.if_else(pc.and_(pc.is_null(error), lacks), _NO_CLIPS, error)
         ids = _sortable(media.column("media_id"))
         order = np.argsort(ids)
         self._unit, self._ids = unit.name, ids[order]
-        self._rows = pa.table({"error": error, **columns}).take(pa.array(order)).combine_chunks()
+        columns = {"error": error, "modality": media.column("modality"), **columns}
+        self._rows = pa.table(columns).take(pa.array(order)).combine_chunks()
         self.copies = len(places) - places.null_count
         self.clusters = pc.sum(pc.equal(copies.column("media_id"), copies.column("cluster_id"))).as_py() or 0
 
-    def of(self, media_ids: pa.Array) -> pa.Table:
-        """Error (null where obtained), kept_media_id and kept_pair_id (null without copies) of each media.
+    def of(self, pairs: pa.RecordBatch) -> pa.Table:
+        """Error (null where obtained), kept_media_id and kept_pair_id (null without copies) of the media of each pair.
 
         Raises StageError for a media that the ledger does not know: it would be lost without a word.
         """
-        wanted = _sortable(media_ids)
+        wanted = _sortable(pairs.column("media_id"))
         places = np.searchsorted(self._ids, wanted)
         known = places < len(self._ids)
         known[known] = self._ids[places[known]] == wanted[known]
@@ -135,17 +148,21 @@ class Ledger:
                 f"{wanted[~known][0].decode()}: run `curation run` again, which plans what is missing; if that does "
                 "not help, remove _runs/fetch/plans in the work folder"
             )
-        return self._rows.take(pa.array(places))
+        rows = self._rows.take(pa.array(places))
+        is_other = pc.not_equal(rows.column("modality"), pairs.column("modality"))
+        return rows.set_column(0, "error", pc.if_else(is_other, _OTHER_MODALITY, rows.column("error")))
 
 
-def _copies(store: Store, paths: list[str], bucket: str, buckets: int) -> pa.Table:
-    """The rows of duplicates that are about media of one bucket."""
-    number = int(bucket.rsplit("-", 1)[1])
-    found = []
-    for batch in store.batches(paths, _COPIES.names):
-        own = batch.filter(pc.equal(bucket_numbers(batch.column("media_id"), buckets), number))
-        found.append(own.cast(_COPIES))
-    return pa.Table.from_batches(found, schema=_COPIES)
+def _lacks_clips(
+    modalities: pa.ChunkedArray, media_ids: pa.ChunkedArray, store: Store, paths: list[str]
+) -> pa.ChunkedArray:
+    """Which media are videos of which no clip is kept."""
+    wanted, found = pc.unique(media_ids), []
+    for batch in store.batches(paths, ["media_id", "kept"]):
+        kept = batch.filter(batch.column("kept")).column("media_id")
+        found.append(pc.unique(kept.filter(pc.is_in(kept, value_set=wanted))))
+    with_clips = pc.unique(pa.chunked_array(found, pa.string()))
+    return pc.and_(pc.equal(modalities, "video"), pc.invert(pc.is_in(media_ids, value_set=with_clips)))
 
 
 def _sortable(media_ids: pa.Array | pa.ChunkedArray) -> np.ndarray[Any, Any]:
@@ -165,7 +182,8 @@ def _survivors(rows: pa.RecordBatch, found: pa.Table, texts: str, writer: UnitWr
     stands = np.asarray(pc.fill_null(pc.equal(rows.column("pair_id"), found.column("kept_pair_id")), False))
     duplicate = ~lost & copied & ~stands if texts == "best" else np.zeros(len(lost), bool)
     counts["duplicate_pairs"] += int(duplicate.sum())
-    counts["cluster_texts"] += int((stands & ~lost).sum())
+    obtained = np.asarray(pc.or_kleene(pc.is_null(error), pc.equal(error, _NO_CLIPS)))
+    counts["cluster_texts"] += int((stands & obtained).sum())
     starts = media_starts(rows.column("media_id"))
     other = np.asarray(pc.fill_null(pc.not_equal(kept_media, rows.column("media_id")), False))
     counts["media_wanted"] += len(starts)

@@ -1,4 +1,4 @@
-"""Serves the images of a generated web from one loopback port, whatever their host, with the web's usual losses.
+"""Serves images and videos of a generated web from one loopback port, whatever their host, with the web's usual losses.
 
     with Mirror() as mirror:
         settings = FetchSettings(mirror=mirror.address, allowed_networks=["127.0.0.0/8"])
@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 from curation.media.targets import BadUrlError, parse_target
 from curation.recipe.network import FetchSettings
 from curation.testing.faults import Expected
+from curation.testing.films import PAGE, answer, content_type
 from curation.testing.hosts import CDN
 from curation.testing.pictures import MIMES, draw, extension
 
@@ -45,15 +46,17 @@ def loss_of(url: str) -> str | None:
     """
     target = parse_target(url)
     path = urlsplit(target.url).path
-    if extension(target.url) is None:
+    if extension(target.url) is None and content_type(target.url) is None:
         return "missing"
+    if path.rpartition(".")[2] in ("m3u8", "ts", "vtt"):
+        return None  # what is lost is lost as a whole: a player's page
     if path.startswith(_MOVED):
         return None
     roll = int.from_bytes(blake2b(f"{target.host}{path}".encode(), digest_size=4).digest(), "big")
     place = roll % 1000
     for loss, share in _LOSSES:
         if place < share:
-            return loss
+            return None if loss == "moved" and content_type(target.url) == PAGE else loss  # whose links are relative
         place -= share
     return "busy" if target.host == BUSY_HOST and roll // 1000 % 6 == 0 else None
 
@@ -148,9 +151,14 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(301, b"", "text/plain", ("Location", place))
         else:
             before, moved, rest = target.url.partition(_MOVED)
-            body = draw(f"https://{rest}" if moved else before)
+            url = f"https://{rest}" if moved else before
+            mime = content_type(url) or MIMES[extension(url) or "jpg"]
+            body = answer(url) if content_type(url) else draw(url)
+            if body is None:
+                self._send(404, _PAGE, "text/html")
+                return
             more = ("X-Robots-Tag", "noai") if loss == "robots" else None
-            self._send(200, body, MIMES[extension(target.url) or "jpg"], more, cut=loss == "cut")
+            self._send(200, body, mime, more, cut=loss == "cut")
 
     def _send(
         self, status: int, body: bytes, mime: str, more: tuple[str, str] | None = None, *, cut: bool = False

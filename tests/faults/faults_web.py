@@ -19,7 +19,7 @@ import yaml
 
 from curation.crawl.urls import media_id
 from curation.media.images import ImageProcessor
-from curation.pipeline import ALL_STAGES
+from curation.pipeline import ALL_STAGES, stages_of
 from curation.recipe import FetchSettings, ImageSettings, load_recipe
 from curation.runner.engine import LocalEngine
 from curation.runner.progress import Silent
@@ -179,7 +179,7 @@ def fetched(web: FetchWeb, work: Path, *overrides: str) -> StageOutcome:
     """The whole run up to fetch, in this process."""
     run = Run(Store.at(work), load_recipe(web.recipe, list(overrides)), ALL_STAGES, LocalEngine, Silent())
     with run.lease():
-        for stage in ALL_STAGES:
+        for stage in stages_of(run.recipe):
             outcome = run.execute(stage)
             if stage.name == "fetch":
                 return outcome

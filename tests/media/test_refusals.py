@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from curation.crawl.urls import media_id
 from curation.errors import InputError
 from curation.media.refusals import Refusals, Tombstones, blanked
-from curation.pipeline import ALL_STAGES
+from curation.pipeline import ALL_STAGES, stages_of
 from curation.recipe import load_recipe
 from curation.recipe.media import OptOut
 from curation.runner.engine import LocalEngine
@@ -154,7 +154,7 @@ def _run(folder: Path, *overrides: str, work: str = "work") -> dict[str, StageOu
     recipe = load_recipe(folder / "recipe.yaml", overrides)
     run = Run(Store.at(folder / work), recipe, ALL_STAGES, LocalEngine, Silent())
     with run.lease():
-        return {stage.name: run.execute(stage) for stage in ALL_STAGES}
+        return {stage.name: run.execute(stage) for stage in stages_of(recipe)}
 
 
 def _rows(folder: Path, outcomes: dict[str, StageOutcome], work: str = "work") -> dict[str, dict[str, Any]]:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from curation.crawl.page import TEXT_SOURCES
 from curation.errors import ConservationError, StageError
-from curation.media.fingerprints import FLAT, bands, hamming
+from curation.media.fingerprints import FLAT, band_runs, bands, hamming
 from curation.recipe import Recipe
 from curation.runner.engine import LocalEngine, SparkEngine, WorkEngine
 from curation.runner.progress import Silent
@@ -28,10 +28,11 @@ from curation.runner.run import Run
 from curation.runner.stage import Planning, Task, UnitStage
 from curation.runner.units import Unit, UnitWriter
 from curation.schemas import KEPT_PAIRS, MEDIA, Dataset
-from curation.stages import near
+from curation.stages import hash_groups, near
 from curation.stages.buckets import bucket_name
 from curation.stages.duplicates import Duplicates
-from curation.stages.near import Near, band_runs, joined, near_labels
+from curation.stages.hash_groups import joined, near_labels
+from curation.stages.near import Near
 from curation.storage import Store
 
 Rows = list[dict[str, Any]]
@@ -301,7 +302,7 @@ def _crowd(size: int, seed: int = 0) -> list[Picture]:
 @pytest.mark.parametrize("distance", [0, 1, 3, 8, 15])
 def test_a_crowd(distance: int, held: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(near, "_HELD_ROWS", held)
-    monkeypatch.setattr(near, "_HELD_EDGES", held)
+    monkeypatch.setattr(hash_groups, "_HELD_EDGES", held)
     pictures = _crowd(300)
     expected = _expected(pictures, distance)
     assert _found(pictures, max_distance=distance) == expected
@@ -312,7 +313,7 @@ def test_a_crowd(distance: int, held: int, monkeypatch: pytest.MonkeyPatch) -> N
 def test_keys_are_those_of_bands(distance: int) -> None:
     for phash in (*_BASES, 0x0F0F0F0F0F0F0F0F):
         hashes = np.array([phash], np.uint64)
-        keys = [int(near._bits(hashes, *run)[0]) | band << 32 for band, run in enumerate(band_runs(distance + 1))]
+        keys = [int(hash_groups.bits_of(hashes, *run)[0]) | band << 32 for band, run in enumerate(band_runs(distance + 1))]
         assert keys == bands(phash, distance + 1)
 
 
@@ -397,7 +398,7 @@ def test_groups_say_what_the_ledger_and_the_pairs_say(tmp_path: Path) -> None:
 
 
 def test_a_crowded_key_takes_linear_time_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(near, "NEIGHBOURS", 8)
+    monkeypatch.setattr(hash_groups, "NEIGHBOURS", 8)
     hashes = np.arange(1, 4001, dtype=np.uint64) * np.uint64(16)
     labels, unfinished = near_labels(np.zeros(len(hashes), np.int64), hashes, 0, 3)
     assert unfinished.sum() > 1000

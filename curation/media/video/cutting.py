@@ -1,0 +1,399 @@
+"""Cuts clips out of a video file, and reads every clip to see that it is what was asked for.
+
+Accurate clips are encoded anew, by one FFmpeg for a few neighbouring clips: it seeks once, decodes once, and passes
+each frame to the clips that it belongs to. Frames are chosen by their times in the file, and FFmpeg writes down which
+ones each encoder was given. Copied clips are the stored packets from a key frame on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import ffmpeg
+import numpy as np
+import numpy.typing as npt
+
+from curation.media.video.facts import RefusedVideo
+from curation.media.video.ffmpeg import FfmpegError, run
+from curation.media.video.probe import (
+    MAX_PIXELS,
+    audio_stream,
+    frame_rate,
+    input_options,
+    open_video,
+    scan_packets,
+    upright,
+    video_stream,
+)
+from curation.recipe.cutting import Cut
+
+_TOGETHER = {"accurate": 4, "copy": 16}
+"""Clips of one process. Encoders live until all are done, so memory grows with them; measured, more save no time."""
+_APART_MS = 1000  # of frames in no clip that are decoded rather than left to a process of their own
+_BEFORE = 10  # key frames further back from which a clip is cut again that came out wrong
+_ROUNDED = Fraction(2, 1000)  # seconds: Matroska's times are whole ms
+_EXACT_SEEK = ("mov", "matroska")  # demuxers that seek to the very key frame; with others it is the one before
+_NO_SEEK = ("gif", "apng")
+_MP4_VIDEO = ("h264", "hevc", "av1", "vp9", "mpeg4")
+_MP4_AUDIO = ("aac", "mp3", "ac3", "eac3", "opus", None)
+_PLAIN = {
+    "map_metadata": -1, "map_chapters": -1, "fflags": "+bitexact", "flags:v": "+bitexact", "flags:a": "+bitexact",
+}  # fmt: skip
+
+
+class Span(NamedTuple):
+    """What is asked for: the frames [start_frame, end_frame), whose times are in [start_ms, end_ms)."""
+
+    start_frame: int
+    end_frame: int
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class CutClip:
+    """A clip as it came out, or why it did not: `problem`, one line; without one, `path` is a file of these facts.
+
+    start_ms, end_ms: in the source, as really cut: copies begin and end where copies can. frames: as counted in the
+    file. width, height: upright. fps: on average.
+    """
+
+    span: Span
+    path: Path | None = None
+    frames: int = 0
+    start_ms: int = 0
+    end_ms: int = 0
+    duration_ms: int = 0
+    size_bytes: int = 0
+    width: int = 0
+    height: int = 0
+    fps: float = 0.0
+    has_audio: bool = False
+    sha256: str = ""
+    problem: str | None = None
+
+    @property
+    def begins_early(self) -> bool:
+        """Whether there are frames in it before those asked for."""
+        return self.problem is None and self.start_ms < self.span.start_ms
+
+
+_Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What is known of a file. All times are ms as in spans, ascending where nothing else is said."""
+
+    path: Path
+    container: str
+    codecs: tuple[str, str | None]
+    video: int
+    audio: int | None
+    """Indices of the streams."""
+    start: Fraction
+    """Seconds at which the container starts: FFmpeg counts from 0."""
+    exact: list[Fraction]
+    """Seconds of all frames, as FFmpeg counts."""
+    times: _Ints
+    stored: _Ints
+    """The same, in the order in which the frames are stored."""
+    keys: _Ints
+    """Those at which decoding can begin."""
+    end_ms: int
+    size: tuple[int, int]
+    is_scaled: bool
+
+    def seconds(self, ms: float) -> float:
+        """A time of ours as FFmpeg counts it."""
+        return float(self.start) + ms / 1000
+
+    def place(self, ms: int) -> int:
+        """Index of the first frame at a time or after it."""
+        return int(np.searchsorted(self.times, ms))
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A clip to cut. start_ms, end_ms, frames: what can be had; path: where to."""
+
+    number: int
+    span: Span
+    start_ms: int
+    end_ms: int
+    frames: int
+    path: Path
+
+    @property
+    def part(self) -> Path:
+        return self.path.with_name(f"{self.path.stem}.part{self.path.suffix}")
+
+    @property
+    def log(self) -> Path:
+        """Which frames the encoder was given."""
+        return self.path.with_name(f"{self.path.stem}.frames")
+
+
+class _WrongClipError(Exception):
+    """A clip is not what was asked for; the words say how."""
+
+
+def cut(
+    path: str | Path, clips: Sequence[tuple[int, int, int, int]], settings: Cut, folder: str | Path,
+    deadline: float | None = None,
+) -> list[CutClip]:  # fmt: skip
+    """Cuts clips (start_frame, end_frame, start_ms, end_ms) of one local file into `folder`: 00000.mp4 and so on (.mkv
+    for copies of codecs that MP4 does not have).
+
+    A result for each, in the given order; what goes wrong with one is its `problem` and touches no other. The same
+    file, clip and settings give the same bytes, whatever else is cut. Raises RefusedVideo where the file itself cannot
+    be read.
+    """
+    source, folder = _read_source(Path(path), settings, deadline), Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    results: dict[int, CutClip] = {}
+    jobs = []
+    for number, clip in enumerate(clips):
+        try:
+            jobs.append(_job(source, number, Span(*clip), settings, folder))
+        except _WrongClipError as wrong:
+            results[number] = CutClip(Span(*clip), problem=str(wrong))
+    for batch in _batches(source, jobs, _TOGETHER[settings.mode]):
+        said = _run(source, batch, settings, deadline)
+        for job in batch:
+            results[job.number] = _outcome(source, job, settings, deadline, said)
+    return [results[number] for number in range(len(clips))]
+
+
+def _read_source(path: Path, settings: Cut, deadline: float | None) -> _Source:
+    with open_video(path, deadline=deadline) as container:
+        video, audio = video_stream(container), audio_stream(container)
+        scan = scan_packets(container, video, deadline)
+        unit, start = video.time_base or Fraction(1, 1000), Fraction(container.start_time or 0, 1_000_000)
+        stored = np.array([round(1000 * (at * unit - start)) for at in scan.times], np.int64)
+        width, height, _ = upright(scan.frame, video)
+        is_scaled = video.sample_aspect_ratio not in (None, 0, 1)
+        if settings.max_height is not None and height > settings.max_height:
+            width, height, is_scaled = round(width * settings.max_height / height), settings.max_height, True
+        return _Source(
+            path=path, container=container.format.name, video=video.index, audio=audio.index if audio else None,
+            codecs=(video.codec.canonical_name, audio.codec.canonical_name if audio else None), start=start,
+            exact=[at * unit for at in sorted(scan.times)], times=np.sort(stored), stored=stored,
+            keys=np.sort(stored[scan.keys]), is_scaled=is_scaled,
+            end_ms=round(1000 * ((scan.last[0] + scan.standing(video)) * unit - start)),
+            size=(max(2, width // 2 * 2), max(2, height // 2 * 2)),
+        )  # fmt: skip
+
+
+def _job(source: _Source, number: int, span: Span, settings: Cut, folder: Path) -> _Job:
+    """Raises _WrongClipError where there is nothing to cut."""
+    if not (0 <= span.start_frame < span.end_frame and span.start_ms < span.end_ms):
+        raise _WrongClipError(f"no clip has the bounds {tuple(span)}")
+    first = source.place(span.start_ms)
+    if first == source.place(span.end_ms):
+        raise _WrongClipError(f"the video has no frames from {span.start_ms} to {span.end_ms} ms")
+    path = folder / f"{number:05d}.mp4"
+    if settings.mode == "accurate":
+        return _Job(number, span, span.start_ms, span.end_ms, span.end_frame - span.start_frame, path)
+    start_ms, end_ms = _copied_span(source, int(source.times[first]), span.end_ms)
+    is_mp4 = source.codecs[0] in _MP4_VIDEO and (settings.audio == "drop" or source.codecs[1] in _MP4_AUDIO)
+    frames = source.place(end_ms) - source.place(start_ms)
+    return _Job(number, span, start_ms, end_ms, frames, path.with_suffix(".mp4" if is_mp4 else ".mkv"))
+
+
+def _copied_span(source: _Source, start_ms: int, end_ms: int) -> tuple[int, int]:
+    """The bounds of the packets that hold [start_ms, end_ms): from a key frame to where no frame between is missing."""
+    key = int(np.searchsorted(source.keys, start_ms, "right")) - 1
+    start_ms = int(source.keys[max(key, 0)]) if len(source.keys) else int(source.times[0])
+    stored = source.stored[int(np.argmax(source.stored == start_ms)) :]
+    last, reach = -1, int(np.flatnonzero(stored < end_ms)[-1])
+    while last != reach:  # what was stored before a wanted frame may be shown after it
+        last, latest = reach, int(stored[: reach + 1].max())
+        reach = int(np.flatnonzero(stored <= latest)[-1])
+    after = source.place(latest + 1)
+    return start_ms, int(source.times[after]) if after < len(source.times) else max(source.end_ms, latest + 1)
+
+
+def _batches(source: _Source, jobs: Sequence[_Job], together: int) -> Iterator[list[_Job]]:
+    """Clips that one process cuts: neighbours, with little between them that would be decoded for nothing."""
+    batch: list[_Job] = []
+    end_ms = 0
+    for job in sorted(jobs, key=lambda job: (job.start_ms, job.end_ms)):
+        seek = _seek(source, job.start_ms)
+        if batch and (len(batch) == together or (seek is not None and seek > end_ms + _APART_MS)):
+            yield batch
+            batch, end_ms = [], 0
+        end_ms = max(end_ms, job.end_ms)
+        batch.append(job)
+    if batch:
+        yield batch
+
+
+def _seek(source: _Source, start_ms: int, back: int = 0) -> float | None:
+    """The ms to seek to, so that decoding begins in time for a clip. None: read from the beginning."""
+    is_exact = source.container.startswith(_EXACT_SEEK)
+    key = int(np.searchsorted(source.keys, start_ms, "right")) - 1 - back - (not is_exact)
+    if key <= 0 or source.container in _NO_SEEK:
+        return None
+    return int(source.keys[key]) + 0.51  # it was rounded; the next frame is a millisecond away at least
+
+
+def _run(source: _Source, jobs: Sequence[_Job], settings: Cut, deadline: float | None, back: int = 0) -> str:
+    """One FFmpeg. Gives its complaint, empty where it has none."""
+    left = settings.process_seconds if deadline is None else deadline - time.monotonic()
+    options: dict[str, Any] = {"copyts": None, "noaccurate_seek": None, "fflags": "+genpts", "threads": 1}
+    seek = _seek(source, jobs[0].start_ms, back)
+    if seek is not None:
+        options["ss"] = f"{seek / 1000:.6f}"
+    options |= input_options(source.path, MAX_PIXELS)
+    opened = ffmpeg.input(_url(source.path), **options)
+    outputs = (_accurate if settings.mode == "accurate" else _copied)(source, jobs, settings, opened)
+    try:
+        run(ffmpeg.merge_outputs(*outputs).get_args(), min(settings.process_seconds, left))
+    except FfmpegError as error:
+        return str(error)
+    return ""
+
+
+def _accurate(source: _Source, jobs: Sequence[_Job], settings: Cut, opened: Any) -> list[Any]:
+    """Decoded once; each clip's frames encoded, and noted with the times that they have in the file."""
+    audio = source.audio if settings.audio == "keep" else None
+    pictures = opened[str(source.video)].filter_multi_output("split", len(jobs))
+    sounds = None if audio is None else opened[str(audio)].filter_multi_output("asplit", len(jobs))
+    outputs = []
+    for place, job in enumerate(jobs):
+        start, end = (source.seconds(ms - 0.51) for ms in (job.start_ms, job.end_ms))  # half way to the frame before
+        streams = [_picture(source, pictures.stream(place).filter("trim", start=start, end=end))]
+        if sounds is not None:
+            start, end = source.seconds(job.start_ms), source.seconds(job.end_ms)
+            streams.append(sounds.stream(place).filter("atrim", start=start, end=end))
+        log = {"stats_enc_pre:v": _url(job.log), "stats_enc_pre_fmt:v": "{pts} {tb}", "bsf:v": _last(source, job)}
+        outputs.append(ffmpeg.output(*streams, _url(job.part), **_encoding(settings), **log, **_muxing(source, job)))
+    return outputs
+
+
+def _picture(source: _Source, stream: Any) -> Any:
+    """Even sides, square pixels. FFmpeg has turned the frames upright before."""
+    if not source.is_scaled:  # a line less, rather than all of them interpolated
+        stream = stream.filter("crop", "trunc(iw/2)*2", "trunc(ih/2)*2", 0, 0)
+    stream = stream.filter("scale", *source.size, flags="bicubic+accurate_rnd+bitexact")
+    return stream.filter("setsar", 1).filter("format", "yuv420p")
+
+
+def _encoding(settings: Cut) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "c:v": settings.codec, "preset": settings.preset, "crf": settings.crf, "threads:v": settings.threads,
+        "fps_mode": "passthrough", "enc_time_base:v": "filter", "c:a": "aac", "b:a": f"{settings.audio_kbps}k",
+    }  # fmt: skip
+    if settings.codec == "libx265":
+        options |= {"tag:v": "hvc1", "x265-params": f"log-level=error:pools=none:frame-threads={settings.threads}"}
+    return options
+
+
+def _last(source: _Source, job: _Job) -> str:
+    """The last frame stands until the clip's end: of what is stored only the distance to the frame stored next."""
+    last = float(source.exact[source.place(job.end_ms) - 1])
+    length = source.seconds(job.end_ms) - last
+    return f"setts=pts=PTS:dts=DTS:duration='if(gt(PTS*TB,{last - 0.0005:.6f}),{length:.6f}/TB,DURATION)'"
+
+
+def _url(path: Path) -> str:
+    return f"file:{path.absolute()}"  # whose name is no option, and no address
+
+
+def _muxing(source: _Source, job: _Job) -> dict[str, Any]:
+    """Times begin with the clip, and nothing in the file says when or by what it was made."""
+    kind = {"f": "mp4", "movflags": "+faststart"} if job.path.suffix == ".mp4" else {"f": "matroska"}
+    start = float(source.exact[source.place(job.start_ms)])
+    return {**kind, **_PLAIN, "output_ts_offset": f"{-start:.6f}"}
+
+
+def _copied(source: _Source, jobs: Sequence[_Job], settings: Cut, opened: Any) -> list[Any]:
+    """Packets of a clip's times; those before its key frame, or referring to what lies before it, are left out."""
+    outputs = []
+    for job in jobs:
+        start, end = (source.seconds(ms - 0.51) for ms in (job.start_ms, job.end_ms))
+        streams = [opened[str(source.video)]]
+        if settings.audio == "keep" and source.audio is not None:
+            streams.append(opened[str(source.audio)])
+        to = {"to": source.seconds(job.end_ms + 2 * _APART_MS)}  # where reading ends: by then all of it was stored
+        drop = f"noise=drop='lt(pts*tb,{start:.6f})+gte(pts*tb,{end:.6f})'"
+        copy = {"c": "copy", "copypriorss": 1, "bsf:v": f"{drop},{_last(source, job)}", "bsf:a": drop, **to}
+        outputs.append(ffmpeg.output(*streams, _url(job.part), **copy, **_muxing(source, job)))
+    return outputs
+
+
+def _outcome(source: _Source, job: _Job, settings: Cut, deadline: float | None, said: str) -> CutClip:
+    """Looks at what came out; if it is wrong, tries once more by itself, from further back."""
+    try:
+        try:
+            return _checked(source, job, settings, said)
+        except _WrongClipError:
+            return _checked(source, job, settings, _run(source, [job], settings, deadline, back=_BEFORE))
+    except _WrongClipError as wrong:
+        return CutClip(job.span, problem=str(wrong))
+    finally:
+        for path in (job.part, job.log):
+            path.unlink(missing_ok=True)
+
+
+def _checked(source: _Source, job: _Job, settings: Cut, said: str) -> CutClip:
+    """The clip, read from its file. Raises _WrongClipError where it is not what was asked for."""
+    if not job.part.exists() or not job.part.stat().st_size:
+        raise _WrongClipError(said or "ffmpeg wrote no file")
+    if settings.mode == "accurate":
+        _check_frames(source, job, said)
+    try:
+        width, height, rate = _check_file(source, job, said)
+    except RefusedVideo as refused:
+        raise _WrongClipError(said or f"the clip cannot be read: {refused}") from None
+    if said:  # whole, as it seems, but nobody knows what is missing
+        raise _WrongClipError(said)
+    has_sound = _has_sound(job.part)
+    with job.part.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        size = file.tell()
+    job.part.rename(job.path)
+    return CutClip(
+        job.span, job.path, job.frames, job.start_ms, job.end_ms, job.end_ms - job.start_ms, size, width, height, rate,
+        has_sound, digest,
+    )  # fmt: skip
+
+
+def _check_file(source: _Source, job: _Job, said: str) -> tuple[int, int, float]:
+    """Upright size and frame rate of what was written: as many frames, as far apart as in the source."""
+    with open_video(job.part) as container:
+        stream = video_stream(container)
+        scan = scan_packets(container, stream, None)
+        width, height, _ = upright(scan.frame, stream)
+        if len(scan.times) != job.frames:
+            count = len(scan.times)
+            raise _WrongClipError(f"{job.frames} frames were asked for, the clip has {count}{said and ': ' + said}")
+        first, last = source.exact[source.place(job.start_ms)], source.exact[source.place(job.end_ms) - 1]
+        shown = (max(scan.times) - min(scan.times)) * (stream.time_base or 0)
+        if abs(shown - (last - first)) > _ROUNDED:
+            raise _WrongClipError(f"its frames span {float(shown):.3f} s, in the video {float(last - first):.3f} s")
+        return width, height, frame_rate(scan, stream)[0]
+
+
+def _check_frames(source: _Source, job: _Job, said: str) -> None:
+    """By what FFmpeg noted: as many frames as asked for, the first at its time, all within the bounds."""
+    lines = job.log.read_text().splitlines() if job.log.exists() else []
+    times = [round(1000 * (int(at) * Fraction(unit) - source.start)) for at, unit in (line.split() for line in lines)]
+    if len(times) != job.frames:
+        raise _WrongClipError(f"{job.frames} frames were asked for, {len(times)} came{said and ': ' + said}")
+    if times[0] != job.start_ms or not job.start_ms <= max(times) < job.end_ms:
+        bounds = f"{job.start_ms} to {job.end_ms}"
+        raise _WrongClipError(f"the frames are those of {times[0]} to {max(times)} ms, not of {bounds}")
+
+
+def _has_sound(path: Path) -> bool:
+    with open_video(path) as container:
+        stream = audio_stream(container)
+        return stream is not None and any(packet.size for packet in container.demux(stream))

@@ -1,0 +1,246 @@
+"""Fetches a list of videos: every one ends in exactly one outcome, in bounded time.
+
+fetch_videos(requests, VideoRules(FetchSettings(), VideoSettings(), folder), on_done=keep, deadline_s=3600)
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Final
+
+from curation.media.fetching import STORM_CLASSES
+from curation.media.outcomes import ErrorClass, FetchFaultError, FetchRequest, FetchStormError, printable
+from curation.media.politeness import Host, HostQueues
+from curation.media.targets import BadUrlError, parse_target
+from curation.media.video.facts import RefusedVideo, VideoRefusal
+from curation.media.video.info import VideoInfo
+from curation.media.video.pages import PageReaders, UnavailableError
+from curation.media.video.transfer import (
+    Fetched,
+    PageRefusal,
+    VideoOutcome,
+    VideoRules,
+    VideoTransfer,
+)
+from curation.media.video.web import Clock, Web
+
+OnDone = Callable[[VideoOutcome], None]
+
+_NOT_READY_S: Final = 0.02
+_LOOK_S: Final = 2.0
+_END_S: Final = 10.0
+"""Seconds that threads have to see that the run is over."""
+_NOT_AGAIN = frozenset([ErrorClass.CANCELLED, ErrorClass.DEADLINE, ErrorClass.HOST_DOWN])
+
+
+def fetch_videos(
+    requests: Sequence[FetchRequest],
+    rules: VideoRules,
+    *,
+    on_done: OnDone,
+    deadline_s: float,
+    ready: Callable[[], bool] = lambda: True,
+) -> None:
+    """Fetches all requests, some at a time, and calls on_done once for each, in the order in which they end.
+
+    As curation.media.fetching.fetch_all: returns when all are done, or after deadline_s seconds, and what was not done
+    then is DEADLINE; an interrupt leaves CANCELLED ones and is passed on; on_done and ready run in the calling thread;
+    what they raise ends the run without further outcomes; raises FetchStormError. A thread that does not see the end
+    in time (10 s) is left behind.
+
+    A video is tried until one address that it needs has failed settings.attempts times, each time continuing what is
+    in rules.folder. What failed for a passing reason leaves its partial file there, for a later call to continue.
+    """
+    _Run(requests, rules, on_done, ready).until(time.monotonic() + deadline_s)
+
+
+@dataclass(slots=True)
+class _Job:
+    """A request that has begun."""
+
+    number: int
+    transfer: VideoTransfer
+    left_s: float
+    attempts: int = 0
+    spent_s: float = 0.0
+
+
+Result = Fetched | Exception
+
+
+class _Run:
+    def __init__(
+        self, requests: Sequence[FetchRequest], rules: VideoRules, on_done: OnDone, ready: Callable[[], bool]
+    ) -> None:
+        self._requests, self._rules = requests, rules
+        self._on_done, self._ready = on_done, ready
+        self._queues: HostQueues[_Job] = HostQueues(rules.settings.per_host_concurrency, 0.0)
+        self._settled = bytearray(len(requests))
+        self._jobs: dict[int, _Job] = {}
+        self._active: dict[threading.Thread, tuple[Host[_Job], _Job]] = {}
+        self._ended: queue.SimpleQueue[tuple[threading.Thread, Result]] = queue.SimpleQueue()
+        self._stop = threading.Event()
+        self._readers = PageReaders()
+        self._recent: deque[object] = deque()
+        self._storms: Counter[object] = Counter()
+
+    def until(self, deadline: float) -> None:
+        """The whole run; deadline by time.monotonic()."""
+        try:
+            with Web(self._rules.settings, self._rules.may_follow) as self._web:
+                try:
+                    self._work(deadline)
+                finally:
+                    self._stop.set()
+                    end = time.monotonic() + _END_S
+                    for thread in list(self._active):
+                        thread.join(max(end - time.monotonic(), 0.0))
+                    self._readers.close()
+                while not self._ended.empty():
+                    self._settle(*self._ended.get(), last=True)
+            self._leave(ErrorClass.DEADLINE)
+        except (FetchStormError, KeyboardInterrupt):
+            self._leave(ErrorClass.CANCELLED)
+            raise
+
+    def _work(self, deadline: float) -> None:
+        for number, request in enumerate(self._requests):
+            try:
+                self._queues.add(parse_target(request.url).host, number)
+            except BadUrlError as error:
+                self._emit(number, FetchFaultError(ErrorClass.BAD_URL, str(error), transient=False))
+        while (now := time.monotonic()) < deadline:
+            is_ready = self._ready()
+            while is_ready and len(self._active) < self._rules.video.concurrency and (taken := self._queues.take(now)):
+                self._begin(*taken, deadline)
+            next_s = self._queues.next_time() if len(self._active) < self._rules.video.concurrency else None
+            if not self._active and (next_s is None or next_s >= deadline):
+                return
+            wait_until = min(deadline, now + (_LOOK_S if is_ready else _NOT_READY_S), next_s or deadline)
+            try:
+                ended = self._ended.get(timeout=max(wait_until - time.monotonic(), 0.001))
+            except queue.Empty:
+                continue
+            self._settle(*ended)
+
+    def _begin(self, host: Host[_Job], item: int | _Job, deadline: float) -> None:
+        if isinstance(item, int):
+            request = self._requests[item]
+            transfer = VideoTransfer(request, parse_target(request.url), self._rules)
+            item = _Job(item, transfer, self._rules.video.total_timeout_s)
+            self._jobs[item.number] = item
+        item.attempts += 1
+        thread = threading.Thread(target=self._attempt, args=(item, deadline), name="video", daemon=True)
+        self._active[thread] = host, item
+        thread.start()
+
+    def _attempt(self, job: _Job, deadline: float) -> None:
+        """In a thread of its own."""
+        begun = time.monotonic()
+        clock = Clock(begun + job.left_s, deadline, self._stop)
+        try:
+            result: Result = job.transfer.attempt(self._web, self._readers, clock)
+        except Exception as error:  # noqa: BLE001 - whatever a host makes of a library, it ends this video only
+            result = error
+        now = time.monotonic()
+        job.left_s = clock.ends - now
+        job.spent_s += now - begun
+        self._ended.put((threading.current_thread(), result))
+
+    def _settle(self, thread: threading.Thread, result: Result, *, last: bool = False) -> None:
+        """Decides what an attempt that has ended means. last: there is no other."""
+        host, job = self._active.pop(thread)
+        if isinstance(result, FetchFaultError) and result.transient and result.error not in _NOT_AGAIN and not last:
+            settings = self._rules.settings
+            wait_s = max(self._backoff(job), result.retry_after_s or 0.0)
+            many = max(job.transfer.failures.values(), default=0) >= settings.attempts
+            if not many and job.left_s > 0 and (result.retry_after_s or 0.0) <= settings.max_retry_after_s:
+                self._queues.resume(job.transfer.target.host, job, time.monotonic() + wait_s)
+                self._queues.finished(host)
+                return
+        self._queues.finished(host)
+        self._emit(job.number, result)
+
+    def _backoff(self, job: _Job) -> float:
+        """Seconds before the next attempt: doubling, spread by a hash of the URL so that no two runs differ."""
+        settings = self._rules.settings
+        wait_s = min(settings.backoff_s * 2.0 ** min(job.attempts - 1, 60), settings.max_backoff_s)
+        digest = blake2b(f"{job.attempts} {job.transfer.target.url}".encode(), digest_size=4).digest()
+        return wait_s * (0.5 + int.from_bytes(digest, "big") / 2**32)
+
+    def _emit(self, number: int, result: Result) -> None:
+        """Hands out the one outcome of a request."""
+        request, job = self._requests[number], self._jobs.pop(number, None)
+        transfer = job.transfer if job else None
+        if isinstance(result, OSError):
+            raise result  # the disk's: no video is to blame
+        error, detail, transient = _judged(result)
+        if transfer is not None and error is not None and not transient:
+            transfer.clean()
+        done = result if isinstance(result, Fetched) else None
+        headers = transfer.headers if transfer else {}
+        self._settled[number] = 1
+        outcome = VideoOutcome(
+            media_id=request.media_id,
+            status="failed" if error else "ok",
+            error=error,
+            detail=printable(detail),
+            transient=transient,
+            http_status=transfer.http_status if transfer else None,
+            attempts=job.attempts if job and job.transfer.asked else 0,
+            final_url=transfer.final_url if transfer else request.url,
+            path=done.path if done else None,
+            size_bytes=done.size_bytes if done else None,
+            sha256=done.sha256 if done else None,
+            mime=headers.get("content-type"),
+            headers=headers,
+            elapsed_ms=round(job.spent_s * 1000) if job else 0,
+            info=done.info if done else VideoInfo(),
+            facts=done.facts if done else None,
+        )
+        self._on_done(outcome)
+        if error not in (*_NOT_AGAIN, ErrorClass.BAD_URL):
+            self._watch(error, detail)
+
+    def _watch(self, error: object, detail: str) -> None:
+        """Raises FetchStormError where one class fills the last outcomes."""
+        window = self._rules.settings.storm_window
+        self._recent.append(error)
+        self._storms[error] += 1
+        if len(self._recent) > window:
+            self._storms[self._recent.popleft()] -= 1
+        count = self._storms[error]
+        full = len(self._recent) == window and count > self._rules.settings.storm_share * window
+        if full and isinstance(error, ErrorClass) and error in STORM_CLASSES:
+            raise FetchStormError(
+                f"fetching is stopped: {count} of the last {window} URLs failed with {error} (the last: {detail}). "
+                "Check resolver, network and proxy of this machine; what was not fetched is left for the next run",
+                error,
+            )
+
+    def _leave(self, error: ErrorClass) -> None:
+        """Ends all that has not ended."""
+        words = "not done when the time was over" if error is ErrorClass.DEADLINE else "not done when the run stopped"
+        position = self._settled.find(0)
+        while position >= 0:
+            self._emit(position, FetchFaultError(error, words, transient=True))
+            position = self._settled.find(0, position)
+
+
+def _judged(result: Result) -> tuple[ErrorClass | VideoRefusal | PageRefusal | None, str, bool]:
+    """Error, detail, transient."""
+    if isinstance(result, Fetched):
+        return None, "; ".join(f"no subtitles {line}" for line in result.info.missing_subtitles), False
+    if isinstance(result, FetchFaultError):
+        return result.error, result.detail, result.transient
+    if isinstance(result, RefusedVideo):
+        return result.reason, str(result), False
+    if isinstance(result, UnavailableError):
+        return PageRefusal.UNAVAILABLE, str(result), False
+    return ErrorClass.BAD_RESPONSE, f"{type(result).__name__}: {result}", False

@@ -1,0 +1,126 @@
+"""What a page says of its video: bounded, in plain types, whatever the page sends."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+MAX_WORDS: Final = 500
+"""Characters of a title, a tag, a name."""
+MAX_DESCRIPTION: Final = 20_000
+MAX_LIST: Final = 200
+"""Tags and categories."""
+MAX_CHAPTERS: Final = 2000
+
+Chapter = tuple[int, int, str]
+"""start_ms, end_ms, title."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subtitle:
+    """A text track as it was sent. format: vtt, srt, ttml ..."""
+
+    language: str
+    automatic: bool
+    format: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """None and empty: it is not said. A file that stands for itself says nothing."""
+
+    title: str | None = None
+    description: str | None = None
+    chapters: tuple[Chapter, ...] = ()
+    subtitles: tuple[Subtitle, ...] = ()
+    missing_subtitles: tuple[str, ...] = ()
+    """Of the languages asked for that the page offers, those that did not come, with the reason: "en: ..."."""
+    tags: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    licence: str | None = None
+    uploader: str | None = None
+    uploader_url: str | None = None
+    upload_date: str | None = None
+    """YYYYMMDD, UTC."""
+    language: str | None = None
+    platform: str | None = None
+    """yt-dlp's name of the site, "generic" for any page; None for a file."""
+    platform_id: str | None = None
+    webpage_url: str | None = None
+    duration_ms: int | None = None
+    age_limit: int | None = None
+    """Years."""
+    availability: str | None = None
+    """public, unlisted, needs_auth ... as yt-dlp says."""
+    view_count: int | None = None
+    like_count: int | None = None
+    offered: tuple[str, ...] = ()
+    """Languages of subtitles that the page has, made by hand."""
+
+
+def described_info(info: Mapping[str, Any], subtitles: Iterable[Subtitle], missing: Iterable[str]) -> VideoInfo:
+    """yt-dlp's description, types checked and sizes bounded."""
+    if info.get("direct"):
+        return VideoInfo()
+    any_page = info.get("extractor") in ("generic", "html5")  # then these two are made of the address and of a header
+    title = words(info.get("title"))
+    if any_page and title is not None:
+        title = None if title == info.get("id") else title.removesuffix(" (1)")
+    return VideoInfo(
+        title=title,
+        description=words(info.get("description"), MAX_DESCRIPTION),
+        chapters=_chapters(info.get("chapters")),
+        subtitles=tuple(subtitles),
+        missing_subtitles=tuple(missing),
+        tags=_list(info.get("tags")),
+        categories=_list(info.get("categories")),
+        licence=words(info.get("license")),
+        uploader=words(info.get("uploader")) or words(info.get("channel")),
+        uploader_url=words(info.get("uploader_url")) or words(info.get("channel_url")),
+        upload_date=None if any_page else words(info.get("upload_date"), 8),
+        language=words(info.get("language")),
+        platform=words(info.get("extractor")),
+        platform_id=words(info.get("id")),
+        webpage_url=words(info.get("webpage_url"), 16 << 10),
+        duration_ms=_number(info.get("duration"), 1000),
+        age_limit=_number(info.get("age_limit")),
+        availability=words(info.get("availability")),
+        view_count=_number(info.get("view_count")),
+        like_count=_number(info.get("like_count")),
+        offered=_list(info.get("offered")),
+    )
+
+
+def words(value: object, most: int = MAX_WORDS) -> str | None:
+    """Text without NULs and lone surrogates; None for what is none, or empty."""
+    if not isinstance(value, str):
+        return None
+    short = value[:most].encode("utf-8", "replace").decode("utf-8").replace("\0", " ").strip()
+    return short or None
+
+
+def _list(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):
+        return ()
+    return tuple(found for item in value[:MAX_LIST] if (found := words(item)))
+
+
+def _number(value: object, times: int = 1) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    number = round(value * times)
+    return number if 0 <= number < 1 << 62 else None
+
+
+def _chapters(value: object) -> tuple[Chapter, ...]:
+    """Those with bounds in order; one without an end is left out."""
+    found: list[Chapter] = []
+    for item in value[:MAX_CHAPTERS] if isinstance(value, list) else ():
+        if isinstance(item, dict):
+            start, end = _number(item.get("start_time"), 1000), _number(item.get("end_time"), 1000)
+            if start is not None and end is not None and start < end:
+                found.append((start, end, words(item.get("title")) or ""))
+    return tuple(found)

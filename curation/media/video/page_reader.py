@@ -1,0 +1,137 @@
+"""The process in which yt-dlp reads pages: one that a page can keep busy, fill or break without harm to others.
+
+yt-dlp looks at pages with thousands of patterns, some of which take hours on a page made for that, and nothing but
+the end of its process stops Python's pattern matching. This process has no network of its own: what yt-dlp asks for is
+asked of the process that started it (curation.media.video.pages), line by line of JSON.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import resource
+import sys
+from typing import Any, BinaryIO, Final
+
+from curation.media.outcomes import ErrorClass, FetchFaultError
+from curation.media.video.facts import RefusedVideo
+from curation.media.video.web import Call
+from curation.recipe.video import VideoSettings
+
+CPU_S: Final = 30
+"""Seconds of processor time for one address; YouTube's pages take 2."""
+MEMORY_BYTES: Final = 3 << 30
+"""Of addresses, much of which is never touched; yt-dlp with all its sites holds 0.1 GB."""
+KEPT: Final = (
+    *("id", "title", "description", "chapters", "tags", "categories", "license", "uploader", "uploader_url"),
+    *("channel", "channel_url", "upload_date", "language", "extractor", "extractor_key", "webpage_url", "duration"),
+    *("age_limit", "availability", "view_count", "like_count", "is_live", "live_status", "direct"),
+    *("url", "ext", "protocol", "http_headers", "fragments", "fragment_base_url", "downloader_options", "request_data"),
+    *("extra_param_to_segment_url", "extra_param_to_key_url", "hls_aes", "format_index", "container"),
+)
+"""Of what yt-dlp says about a video and its forms."""
+
+
+def main() -> None:
+    """Answers one line after the other until there are no more."""
+    reader, writer = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what prints, prints elsewhere
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, resource.RLIM_INFINITY))
+    while line := reader.readline():
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        limit = int(used.ru_utime + used.ru_stime) + CPU_S
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
+        order = json.loads(line)
+        _say(writer, _described(_Asking(reader, writer, VideoSettings.model_validate(order["video"])), order["url"]))
+
+
+class _Asking:
+    """Takes the place of curation.media.video.line.Line."""
+
+    def __init__(self, reader: BinaryIO, writer: BinaryIO, video: VideoSettings) -> None:
+        self._reader, self._writer = reader, writer
+        self.video = video
+
+    def answer(self, call: Call) -> Any:
+        from yt_dlp.networking.common import Response
+        from yt_dlp.networking.exceptions import HTTPError
+
+        body = None if call.body is None else base64.b64encode(call.body).decode()
+        asked = {"url": call.url, "method": call.method, "headers": dict(call.headers), "body": body}
+        _say(self._writer, {"ask": asked})
+        told = json.loads(self._reader.readline())
+        fault = told["fault"] and fault_from(told["fault"])
+        if fault and told["status"] is None:
+            raise fault
+        found = Response(io.BytesIO(base64.b64decode(told["body"])), told["url"], told["headers"], told["status"])
+        if fault:
+            error = HTTPError(found)
+            error.fault = fault
+            raise error
+        return found
+
+
+def fault_from(told: dict[str, Any]) -> FetchFaultError:
+    """A fault that came as JSON."""
+    return FetchFaultError(
+        ErrorClass(told["error"]),
+        told["detail"],
+        transient=told["transient"],
+        retry_after_s=told["retry_after_s"],
+    )
+
+
+def fault_to(fault: FetchFaultError) -> dict[str, Any]:
+    """A fault as JSON."""
+    return {
+        "error": fault.error,
+        "detail": fault.detail,
+        "transient": fault.transient,
+        "retry_after_s": fault.retry_after_s,
+    }
+
+
+def _described(line: _Asking, url: str) -> dict[str, Any]:
+    from yt_dlp.utils import YoutubeDLError
+
+    from curation.media.video.line import causes, fault_of
+    from curation.media.video.players import Player
+
+    try:
+        return {"info": _kept(Player(line, sites=True).described(url), line.video)}
+    except RefusedVideo as error:
+        return {"refused": error.reason, "words": str(error)}
+    except YoutubeDLError as error:
+        fault, behind = fault_of(error), list(causes(error))
+        said = next((str(told) for one in behind if (told := getattr(one, "orig_msg", None))), str(error))
+        names = [type(one).__name__ for one in behind]
+        return {"fault": fault and fault_to(fault), "names": names, "words": said[:2000]}
+    except Exception as error:  # noqa: BLE001 - a page may lead yt-dlp anywhere
+        return {"fault": None, "names": [], "words": f"{type(error).__name__}: {error}"[:2000]}
+
+
+def _kept(info: dict[str, Any], video: VideoSettings) -> dict[str, Any]:
+    from yt_dlp import YoutubeDL
+
+    plain = YoutubeDL.sanitize_info(info)
+    kept = {name: plain[name] for name in KEPT if plain.get(name) is not None}
+    if plain.get("requested_formats"):
+        kept["requested_formats"] = [{name: form[name] for name in KEPT if form.get(name) is not None}
+                                     for form in plain["requested_formats"]]  # fmt: skip
+    kept["offered"] = sorted(map(str, plain.get("subtitles") or {}))[:1000]
+    for name in ("subtitles", "automatic_captions"):
+        tracks = plain.get(name) or {}
+        wanted = [key for key in tracks if any(key == one or key.startswith(f"{one}-") for one in video.subtitles)]
+        kept[name] = {key: tracks[key] for key in wanted}
+    return kept
+
+
+def _say(writer: BinaryIO, told: dict[str, Any]) -> None:
+    writer.write(json.dumps(told).encode() + b"\n")
+    writer.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""clips: shots to clips, cut out of the videos into tar shards. One unit per unit of fetched videos.
+
+What is done of a unit is kept video by video, so that a killed worker cuts one video again, not all of them.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pyarrow as pa
+
+from curation.errors import StageError
+from curation.media.video.facts import RefusedVideo
+from curation.recipe import Clips as ClipsSection
+from curation.recipe import Recipe
+from curation.runner.stage import Law, Planning, Task
+from curation.runner.units import Unit, UnitReport, UnitWriter, report_name
+from curation.schemas import CLIP_SHARDS, CLIPS, MEDIA, PIECES, SCENES, VIDEOS
+from curation.stages.clip_settings import CLIPS_CODE, clips_kind
+from curation.stages.fetch_videos import remove_sources
+from curation.stages.row_shards import TARS, Place, RowShards
+from curation.stages.scenes import obtained
+from curation.stages.video_units import SOURCE_GONE, Row, VideoUnitStage, local_file, of_unit
+from curation.storage import Store
+
+PARTS = "_runs/clips/parts"
+_ROWS = 1000
+_MARKS = ("chapters", "subtitles")
+_ABOUT = ("media_id", "start_ms", "end_ms", "start_frame", "end_frame", "frames", "duration_ms", "width", "height",
+          "fps", "has_audio", "text")  # fmt: skip
+
+
+def _files(row: Row) -> list[tuple[str, Place]]:
+    return [(row["extension"], row), *((f"{number}.jpg", place) for number, place in enumerate(row["key_frames"]))]
+
+
+def _about(row: Row) -> Row:
+    times = [{"frame": still["frame"], "time_ms": still["time_ms"]} for still in row["key_frames"]]
+    return {"key": row["clip_id"], "status": "success", "sha256": row["stored_sha256"], "key_frames": times} | {
+        name: row[name] for name in _ABOUT
+    }
+
+
+SHARDS = RowShards(CLIP_SHARDS, "clip_id", _files, _about)
+
+
+class Clips(VideoUnitStage):
+    """Splits every video by its shots (or chapters, subtitles, a stride), and cuts what is to be a clip."""
+
+    name = "clips"
+    about = "split the videos and cut their clips"
+    after = ("fetch", "scenes")
+    outputs = (CLIPS, CLIP_SHARDS, PIECES)
+    laws = (
+        Law(("in:videos",), ("videos",)),
+        Law(("rows:pieces",), ("rows:clips", "dropped:*")),
+        Law(("rows:clips",), ("shard_samples",)),
+    )
+    code_version = CLIPS_CODE
+    source = ("fetch", VIDEOS.name)
+
+    def settings(self, recipe: Recipe) -> dict[str, Any]:
+        section = recipe.clips
+        if section is None or recipe.fetch is None:
+            raise StageError("the recipe has no section clips: add one, e.g. clips: {}")
+        return {**section.model_dump(), "keep_source": recipe.fetch.video.keep_source}
+
+    def kind(self, planning: Planning) -> str:
+        return str(clips_kind(planning.recipe))
+
+    def inputs(self, planning: Planning, name: str) -> tuple[dict[str, Any], list[str]]:
+        scenes = of_unit(planning.inputs["scenes"], name, SCENES.name)
+        media, videos = (of_unit(planning.inputs["fetch"], name, each.name) for each in (MEDIA, VIDEOS))
+        content = scenes[1] + media[1]
+        if planning.settings["split"]["set"] in _MARKS:
+            content = content + videos[1]
+        return {"scenes": scenes[0], "media": media[0], "videos": videos[0]}, content
+
+    def process(self, unit: Unit, task: Task, writer: UnitWriter) -> None:
+        report = self.earlier(unit, task, writer)
+        videos = _videos(unit, task.store)
+        pieces, clips = ([], []) if report is None else _carried(report, videos, task.store)
+        if report is not None:
+            SHARDS.keep(report, clips, task.store, writer)
+        done = {row["media_id"] for row in pieces}
+        settings = {name: value for name, value in task.settings.items() if name != "keep_source"}
+        section = ClipsSection.model_validate(settings)
+        new: list[Row] = []
+        for video in videos:
+            if video["media_id"] not in done:
+                part = f"{_parts(unit)}/{video['media_id']}-{video['sha256'][:12]}"
+                found = task.store.read_json(f"{part}.json") or _made(video, section, part, task.store)
+                pieces += found["pieces"]
+                new += found["clips"]
+        writer.counts["videos"] += len(videos)
+        new.sort(key=_by_begin)
+        with SHARDS.reading(new, task.store) as data:
+            SHARDS.write(new, f"{CLIPS.name}/{TARS}/{unit.name}", data, task.store, writer)
+        _write(pieces, [*clips, *new], writer)
+
+    def committed(self, unit: Unit, task: Task) -> None:
+        task.store.remove_tree(_parts(unit))
+        if not task.settings["keep_source"]:
+            media = obtained(task.store, unit.inputs["media"])
+            remove_sources(task.store, unit.name, [row["path"] for row in media], task.context["kind"])
+
+
+def keep_clips(report: UnitReport, without: frozenset[str], store: Store, writer: UnitWriter) -> None:
+    """Writes a unit anew without the clips of some media."""
+    every, clips = (store.table(report.paths(each.name), each.schema).to_pylist() for each in (PIECES, CLIPS))
+    pieces, clips = ([row for row in rows if row["media_id"] not in without] for rows in (every, clips))
+    writer.counts["videos"] += report.counts["videos"] - len({row["media_id"] for row in every} & without)
+    writer.facts.update(report.facts)
+    SHARDS.keep(report, clips, store, writer)
+    _write(pieces, clips, writer)
+
+
+def _parts(unit: Unit) -> str:
+    return f"{PARTS}/{report_name(unit).removesuffix('.json')}"
+
+
+def _by_begin(row: Row) -> tuple[str, int, int]:
+    return row["media_id"], row["start_ms"], row["end_ms"]
+
+
+def _write(pieces: list[Row], clips: list[Row], writer: UnitWriter) -> None:
+    for dataset, told in ((PIECES, pieces), (CLIPS, clips)):
+        rows = sorted(told, key=_by_begin)
+        for start in range(0, len(rows), _ROWS):
+            part = rows[start : start + _ROWS]
+            writer.write(dataset, pa.RecordBatch.from_pylist(part, schema=dataset.schema))
+    for piece in pieces:
+        if piece["dropped"] is not None:
+            writer.counts[f"dropped:{piece['dropped']}"] += 1
+
+
+def _videos(unit: Unit, store: Store) -> list[Row]:
+    """What is known of each video of a unit, by id: its shots, where it lies, chapters and subtitles."""
+    scenes = {row["media_id"]: row for row in store.table(unit.inputs["scenes"], SCENES.schema).to_pylist()}
+    told = {row["media_id"]: row for row in store.table(unit.inputs["videos"], VIDEOS.schema).to_pylist()}
+    return [
+        {**told[row["media_id"]], **scenes[row["media_id"]], "path": row["path"]}
+        for row in obtained(store, unit.inputs["media"])
+    ]
+
+
+def _carried(report: UnitReport, videos: list[Row], store: Store) -> tuple[list[Row], list[Row]]:
+    """(pieces, clips) that an earlier unit of the same settings made of the same files."""
+    files = {(video["media_id"], video["sha256"]) for video in videos}
+    pieces = store.table(report.paths(PIECES.name), PIECES.schema).to_pylist()
+    kept = [row for row in pieces if (row["media_id"], row["sha256"]) in files]
+    media = {row["media_id"] for row in kept}
+    clips = store.table(report.paths(CLIPS.name), CLIPS.schema).to_pylist()
+    return kept, [row for row in clips if row["media_id"] in media]
+
+
+def _made(video: Row, section: ClipsSection, part: str, store: Store) -> dict[str, list[Row]]:
+    """The pieces and clips of a video, the clips' files in a tar of its own; kept for a later attempt."""
+    from curation.media.video.clipping import clip_video, whole_video  # PyAV's libraries: only where videos are
+
+    pieces, clips = [], []
+    try:
+        if video["status"] != "ok":
+            raise RefusedVideo(video["error"], video["detail"])
+        with local_file(store, video["path"]) as path, TemporaryDirectory(prefix="curation-clips-") as folder:
+            made = clip_video(path, video, section, Path(folder), time.monotonic() + section.seconds_per_video)
+            pieces, clips = made.pieces, made.clips
+            if clips:
+                SHARDS.put(clips, f"{part}.tar", made.read, store)
+    except FileNotFoundError:
+        pieces = [whole_video(video, SOURCE_GONE, "fetch.video.keep_source is false")]
+    except RefusedVideo as refusal:
+        pieces, clips = [whole_video(video, str(refusal.reason), str(refusal))], []
+    found = {"pieces": pieces, "clips": clips}
+    store.put_json(f"{part}.json", found)
+    return found

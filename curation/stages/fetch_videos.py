@@ -1,0 +1,214 @@
+"""fetch, videos: transferred to this machine's disk, probed, and put into the work folder, one file each.
+
+A video's file is too large for a shard that is written in one go, and may go once its clips are cut: so it lies by
+itself, and the ledger points to it as to any other bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curation.media.journal import Journal, Row
+from curation.media.keeping import failed_row, refused_row
+from curation.media.outcomes import FetchRequest
+from curation.media.refusals import Refusals
+from curation.media.video.facts import RefusedVideo, VideoFacts, VideoRefusal
+from curation.recipe import Fetch as FetchSection
+from curation.runner.stage import Task
+from curation.runner.units import Unit, UnitReport, UnitWriter, digest
+from curation.schemas import MEDIA, VIDEOS
+from curation.stages.buckets import conformed
+from curation.storage import Store
+
+if TYPE_CHECKING:
+    from curation.media.video.info import VideoInfo
+
+FOLDER = f"{MEDIA.name}/videos"
+_REMOVED = "_runs/fetch/removed"
+_PART_BYTES = 1 << 20
+_SAID = ("title", "description", "licence", "uploader", "upload_date", "platform_id", "age_limit")
+MAX_PIXELS = 1 << 26
+"""Pixels of a frame that is decoded: as fetch.image.max_pixels; an 8K frame has 33 million."""
+
+
+@dataclass(frozen=True)
+class Removed:
+    """Which units had the sources of their videos removed, after which clips were cut of them.
+
+    clips: the kind of the clips that this run wants, None: it wants the videos themselves.
+    """
+
+    store: Store
+    clips: str | None
+
+    def are_missed(self, unit: Unit) -> bool:
+        """Whether a unit's videos have to be fetched again."""
+        told = self.store.read_json(_removed_path(unit.name))
+        return told is not None and told["clips"] != self.clips
+
+
+def remove_sources(store: Store, unit: str, paths: list[str], clips: str) -> None:
+    """Removes the files of a unit's videos, of which the clips of a kind are made."""
+    store.put_json(_removed_path(unit), {"clips": clips})
+    for path in paths:
+        store.remove(path)
+
+
+def keep_videos(report: UnitReport, rows: list[Row], store: Store, writer: UnitWriter) -> None:
+    """Takes over what a unit told of the videos of some rows of its ledger."""
+    kept = pa.array([row["media_id"] for row in rows if row["status"] == "ok"], pa.string())
+    for batch in store.batches(report.paths(VIDEOS.name)):
+        told = batch.filter(pc.is_in(batch.column("media_id"), value_set=kept))
+        columns = {name: told.column(name) for name in VIDEOS.columns}
+        writer.write(VIDEOS, conformed(columns, VIDEOS.schema))
+
+
+def _removed_path(unit: str) -> str:
+    return f"{_REMOVED}/{unit}.json"
+
+
+@dataclass(frozen=True)
+class VideoFetching:
+    """How the videos of a unit are asked for, and where they are kept."""
+
+    unit: Unit
+    task: Task
+    section: FetchSection
+
+    def fetch(
+        self, asked: list[FetchRequest], media: dict[str, Row], journal: Journal, refusals: Refusals,
+        ready: Callable[[], bool],
+    ) -> None:  # fmt: skip
+        """Raises FetchStormError; whatever happens, what came is in the journal."""
+        # yt-dlp and PyAV's libraries: only where videos are
+        from curation.media.video.downloads import fetch_videos
+        from curation.media.video.probe import probe
+        from curation.media.video.transfer import VideoRules
+
+        def keep(outcome: Any) -> None:
+            row, facts = self._kept(outcome, media[outcome.media_id], refusals)
+            journal.add(row, facts)
+            journal.flush()
+            if outcome.path is not None:
+                outcome.path.unlink(missing_ok=True)
+
+        network = self.section.network.shared(self.task.tasks)
+        judge = partial(_judged, probe, self.section.video.max_duration_s)
+        rules = VideoRules(network, self.section.video, self._folder(), judge, refusals.may_ask)
+        fetch_videos(asked, rules, on_done=keep, deadline_s=self.section.shard_seconds, ready=ready)
+
+    def _folder(self) -> Path:
+        """Where transfers lie until they are whole: the same for every attempt on this machine, to go on with them."""
+        name = digest(self.task.store.root, self.unit.name, self.unit.identity)[:24]
+        folder = Path(tempfile.gettempdir()) / f"curation-transfers-{os.getuid()}" / name
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return folder
+
+    def _kept(self, outcome: Any, media: Row, refusals: Refusals) -> tuple[Row, bytes | None]:
+        """The row of an outcome, and what else is to be remembered of it; its file is in the work folder by then."""
+        row = failed_row(media, outcome)
+        if row["final_url"] is not None and (error := refusals.of_urls([row])[0]) is not None:
+            return refused_row(row, error), None
+        if outcome.status == "failed":
+            return row, None
+        facts, info = outcome.facts, outcome.info
+        row |= {
+            "fetched_bytes": outcome.size_bytes,
+            "sha256": outcome.sha256,
+            "mime": _mime(facts, outcome.path.suffix),
+            "original_width": facts.width,
+            "original_height": facts.height,
+        }
+        if (error := refusals.of_bytes(row)) is not None:
+            return refused_row(row, error), None
+        path = f"{FOLDER}/{row['media_id']}-{outcome.sha256[:12]}{outcome.path.suffix}"
+        with outcome.path.open("rb") as source, self.task.store.whole(path) as target:
+            shutil.copyfileobj(source, target, _PART_BYTES)
+        row |= {
+            "path": path,
+            "offset": 0,
+            "size_bytes": outcome.size_bytes,
+            "stored_sha256": outcome.sha256,
+            "stored_mime": row["mime"],
+            "width": facts.width,
+            "height": facts.height,
+        }
+        return row, json.dumps(_told(facts, info, media)).encode()
+
+    def still_there(self, rows: dict[str, Row]) -> dict[str, Row]:
+        """Rows of an earlier round, without videos that have to be fetched again."""
+        if not Removed(self.task.store, self.task.context["clips"]).are_missed(self.unit):
+            return rows
+        gone = {media_id for media_id, row in rows.items()
+                if row["status"] == "ok" and self.task.store.size(row["path"]) is None}  # fmt: skip
+        return {media_id: row for media_id, row in rows.items() if media_id not in gone}
+
+    def keep(self, report: UnitReport, rows: list[Row], writer: UnitWriter) -> None:
+        """Takes over what an earlier round stored of some rows."""
+        keep_videos(report, rows, self.task.store, writer)
+
+    def store(self, rows: list[Row], journal: Journal, writer: UnitWriter) -> None:
+        """What this round got is in the work folder already."""
+        for row in rows:
+            told = json.loads(journal.data(row["media_id"]) or b"")
+            writer.write(VIDEOS, pa.RecordBatch.from_pylist([told], schema=VIDEOS.schema))
+
+    def committed(self) -> None:
+        removed = Removed(self.task.store, self.task.context["clips"])
+        if removed.are_missed(self.unit):
+            self.task.store.remove(_removed_path(self.unit.name))  # they are there again
+        shutil.rmtree(self._folder(), ignore_errors=True)
+
+
+def _judged(probe: Any, most_s: float, path: Path, deadline: float) -> VideoFacts:
+    """The facts of a transferred file. Raises RefusedVideo."""
+    facts: VideoFacts = probe(path, max_pixels=MAX_PIXELS, deadline=deadline)
+    if facts.duration_ms > 1000 * most_s:
+        words = f"{facts.duration_ms / 1000:.0f} s; fetch.video.max_duration_s is {most_s:g}"
+        raise RefusedVideo(VideoRefusal.TOO_LONG, words)
+    return facts
+
+
+_MIMES = {
+    "mpegts": "video/mp2t", "ogg": "video/ogg", "avi": "video/x-msvideo", "flv": "video/x-flv", "gif": "image/gif"
+}  # fmt: skip
+_OF_WEBM = frozenset(("vp8", "vp9", "av1", "vorbis", "opus", None))
+
+
+def _mime(facts: VideoFacts, suffix: str) -> str:
+    """By content; of containers of one format, by the codecs, or the suffix."""
+    name = facts.container.partition(",")[0]
+    if name == "mov":
+        return "video/quicktime" if suffix == ".mov" else "video/mp4"
+    if name == "matroska":
+        is_webm = {facts.video_codec, facts.audio_codec} <= _OF_WEBM
+        return "video/webm" if is_webm else "video/x-matroska"
+    return _MIMES.get(name, f"video/x-{name}")
+
+
+def _told(facts: VideoFacts, info: VideoInfo, media: Row) -> Row:
+    """The row of `videos`."""
+    said = {name: getattr(info, name) for name in _SAID}
+    return {
+        **{name: media[name] for name in ("media_id", "media_bucket")},
+        **asdict(facts),
+        **said,
+        **{name: list(getattr(info, name)) for name in ("tags", "categories", "missing_subtitles")},
+        "platform": info.platform or "direct",
+        "chapters": [dict(zip(("start_ms", "end_ms", "title"), chapter, strict=True)) for chapter in info.chapters],
+        "subtitles": [
+            {"lang": each.language, "automatic": each.automatic, "format": each.format, "text": each.text}
+            for each in info.subtitles
+        ],
+    }

@@ -1,0 +1,98 @@
+"""Work on the videos of one unit of fetch: on which files, and what an earlier unit of the same list made already."""
+
+from __future__ import annotations
+
+import tempfile
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+import fsspec
+
+from curation.runner.stage import Manifest, Planning, Task, UnitStage
+from curation.runner.units import Unit, UnitReport, UnitWriter, read_report, report_name, reports_folder
+from curation.storage import Store
+
+Row = dict[str, Any]
+
+SOURCE_GONE = "source_gone"
+"""Error of a video whose file was removed (fetch.video.keep_source) before it was looked at."""
+
+
+class VideoUnitStage(UnitStage):
+    """One unit per unit of the stage before it that has rows of a dataset, of the same name.
+
+    A unit that is done anew, as its input grew by a video that was fetched later, takes over the rest from the last
+    report of the same name and `kind` (settings that its rows depend on).
+    """
+
+    source: ClassVar[tuple[str, str]]
+    """Stage and dataset that its units follow."""
+
+    @abstractmethod
+    def inputs(self, planning: Planning, name: str) -> tuple[dict[str, Any], list[str]]:
+        """What a unit reads, and the digests of its content."""
+
+    def prepare(self, planning: Planning) -> dict[str, Any]:
+        return {"kind": self.kind(planning)}
+
+    @abstractmethod
+    def kind(self, planning: Planning) -> str:
+        """Digest of the settings that a row depends on, beside its video."""
+
+    def plan(self, planning: Planning, context: dict[str, Any]) -> list[Unit]:
+        stage, dataset = self.source
+        finished: dict[str, list[str]] = {}
+        for name in sorted(planning.store.names(reports_folder(self.name))):
+            finished.setdefault(name.partition(".")[0], []).append(name)
+        units = []
+        for name, report in sorted(planning.inputs[stage].reports.items()):
+            if not report.rows(dataset):
+                continue
+            inputs, content = self.inputs(planning, name)
+            unit = Unit(name, inputs, self.identity(context["kind"], content))
+            earlier = [each for each in finished.get(name, []) if each != report_name(unit)]
+            units.append(Unit(name, {**inputs, "earlier": earlier}, unit.identity))
+        return units
+
+    def earlier(self, unit: Unit, task: Task, writer: UnitWriter) -> UnitReport | None:
+        """The last report of the same name and kind; marks the unit's own."""
+        writer.facts["kind"] = task.context["kind"]
+        folder = reports_folder(self.name)
+        reports = [read_report(task.store, f"{folder}/{name}") for name in unit.inputs["earlier"]]
+        same = [report for report in reports if report and report.facts.get("kind") == task.context["kind"]]
+        return max(same, key=lambda report: report.finished_at, default=None)
+
+
+def of_unit(manifest: Manifest, name: str, dataset: str) -> tuple[list[str], list[str]]:
+    """(paths, content) of a dataset of one unit; empty where the stage has no such unit."""
+    report = manifest.reports.get(name)
+    return (report.paths(dataset), report.content(dataset)) if report else ([], [])
+
+
+@contextmanager
+def local_file(store: Store, path: str, offset: int = 0, size_bytes: int | None = None) -> Iterator[Path]:
+    """A file of the work folder, or a part of one, as a local file; raises FileNotFoundError.
+
+    Whole local files are used where they lie; others are copied, a piece at a time, to the temporary folder.
+    """
+    if store.is_local and size_bytes is None:
+        place = Path(store.url(path))
+        if not place.exists():
+            raise FileNotFoundError(path)
+        yield place
+        return
+    with tempfile.TemporaryDirectory(prefix="curation-video-") as folder:
+        copy = Path(folder) / path.rpartition("/")[2].replace(".tar", ".mp4")
+        with fsspec.open(store.url(path), "rb") as source, copy.open("wb") as target:
+            source.seek(offset)
+            left = size_bytes
+            while left is None or left > 0:
+                part = source.read(1 << 20 if left is None else min(left, 1 << 20))
+                if not part:
+                    break
+                target.write(part)
+                left = None if left is None else left - len(part)
+        yield copy

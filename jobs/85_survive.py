@@ -1,6 +1,0 @@
-"""spark-submit jobs/85_survive.py RECIPE.yaml --work DIR [--set section.key=value]"""
-
-from curation.cli import job
-
-if __name__ == "__main__":
-    job("survive")

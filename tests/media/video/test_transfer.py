@@ -1,0 +1,339 @@
+"""One video from its address to its file: continued rather than repeated, in the right form, with what is told of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import pytest
+
+from curation.media.outcomes import ErrorClass, FetchRequest
+from curation.media.video.downloads import fetch_videos
+from curation.media.video.facts import VideoRefusal
+from curation.media.video.ffmpeg import run
+from curation.media.video.info import VideoInfo
+from curation.media.video.transfer import VideoOutcome, VideoRules
+from curation.recipe.network import FetchSettings
+from curation.recipe.video import VideoSettings
+from curation.testing.video_server import VideoServer, made_up_video, playlist, variants
+from curation.testing.videos import Shot, Style, write_video
+
+_HOST, _OTHER = "a.test", "b.test"
+_SEGMENTS = {f"/hls/{number}.ts": bytes([65 + number]) * 5000 for number in range(6)}
+_WHOLE = b"".join(_SEGMENTS.values())
+_NAMES = [name.rpartition("/")[2] for name in _SEGMENTS]
+
+
+@pytest.fixture
+def server() -> Iterator[VideoServer]:
+    with VideoServer([_HOST, _OTHER], _SEGMENTS) as running:
+        yield running
+
+
+def _rules(server: VideoServer, folder: Path, network: dict[str, object] | None = None, **video: object) -> VideoRules:
+    quick = {"hosts": server.addresses, "allowed_networks": ["127.0.0.0/8"], "read_timeout_s": 0.6, "backoff_s": 0.05}
+    settings = FetchSettings(**{**quick, **(network or {})})
+    return VideoRules(settings, VideoSettings(**{"total_timeout_s": 20.0, **video}), folder)
+
+
+def _fetch(url: str, rules: VideoRules) -> VideoOutcome:
+    outcomes: list[VideoOutcome] = []
+    fetch_videos([FetchRequest("v", url)], rules, on_done=outcomes.append, deadline_s=30)
+    (outcome,) = outcomes
+    return outcome
+
+
+def _bytes(outcome: VideoOutcome) -> bytes:
+    assert outcome.path is not None, (outcome.error, outcome.detail)
+    return outcome.path.read_bytes()
+
+
+def _ranges(server: VideoServer) -> list[str | None]:
+    """The Range of each request."""
+    lines = [entry.headers.lower().split("\r\n") for entry in server.log]
+    return [next((line.partition(": ")[2] for line in found if line.startswith("range: ")), None) for found in lines]
+
+
+# ------------------------------------------------------------------------------------------- files
+
+
+@pytest.mark.parametrize(
+    ("kind", "ranges"),
+    [
+        ("file", [None]),
+        ("half", [None, "bytes=100000-"]),
+        ("steps", [None, "bytes=66666-", "bytes=133332-"]),
+        ("changed", [None, "bytes=100000-"]),  # If-Range: it is sent whole
+        ("liar", [None, "bytes=100000-", None]),
+        ("short", [None, "bytes=100000-", None]),
+    ],
+)
+def test_a_file_is_continued_if_it_is_still_the_same(
+    server: VideoServer, tmp_path: Path, kind: str, ranges: list[str | None]
+) -> None:
+    outcome = _fetch(server.url(_HOST, f"/{kind}/1.mp4"), _rules(server, tmp_path, {"attempts": 4}))
+    if kind == "steps":  # a third of what is left comes each time
+        assert outcome.error is ErrorClass.TRUNCATED or _bytes(outcome) == made_up_video(_HOST, "/1.mp4")
+        assert _ranges(server)[:2] == ranges[:2]
+        return
+    assert _bytes(outcome) == made_up_video(_HOST, "/1.mp4")
+    assert _ranges(server) == ranges
+    assert [path.name for path in tmp_path.iterdir()] == ["v.mp4"]
+
+
+def test_what_does_not_prove_that_it_is_the_same_is_not_continued(server: VideoServer, tmp_path: Path) -> None:
+    url = server.url(_HOST, "/unproven/1.mp4")
+    (tmp_path / "v.mp4.part").write_bytes(b"something else")
+    (tmp_path / "v.mp4.json").write_text(json.dumps({"url": "http://a.test/", "validator": '"1"'}))
+    assert _bytes(_fetch(url, _rules(server, tmp_path))) == made_up_video(_HOST, "/1.mp4")
+    assert _ranges(server) == [None]
+    for memo in ("", "{", "[]", '{"url": 1}'):
+        (tmp_path / "v.mp4.part").write_bytes(b"something else")
+        (tmp_path / "v.mp4.json").write_text(memo)
+        assert _bytes(_fetch(url, _rules(server, tmp_path))) == made_up_video(_HOST, "/1.mp4")
+
+
+_CHILD = """
+import sys
+from pathlib import Path
+from curation.media.outcomes import FetchRequest
+from curation.media.video.downloads import fetch_videos
+from curation.media.video.transfer import VideoRules
+from curation.recipe.network import FetchSettings
+from curation.recipe.video import VideoSettings
+settings = FetchSettings(hosts={"a.test": ["127.0.0.1"]}, allowed_networks=["127.0.0.0/8"])
+rules = VideoRules(settings, VideoSettings(), Path(sys.argv[2]))
+fetch_videos([FetchRequest("v", sys.argv[1])], rules, on_done=print, deadline_s=30)
+"""
+
+
+def _killed(url: str, folder: Path, when: str) -> None:
+    """Fetches in another process, which is killed when a file is there that the pattern names."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", _CHILD, url, str(folder)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        stdout=subprocess.DEVNULL,
+    )
+    limit = time.monotonic() + 30
+    while not any(path.stat().st_size for path in folder.glob(when)) and time.monotonic() < limit:
+        time.sleep(0.01)
+    child.send_signal(signal.SIGKILL)
+    child.wait(10)
+
+
+def test_a_killed_transfer_of_a_file_is_continued(server: VideoServer, tmp_path: Path) -> None:
+    url = server.url(_HOST, "/paced/1.mp4")
+    _killed(url, tmp_path, "v.mp4.part")
+    size = (tmp_path / "v.mp4.part").stat().st_size
+    assert 0 < size < 200_000
+    assert _bytes(_fetch(url, _rules(server, tmp_path))) == made_up_video(_HOST, "/1.mp4")
+    assert _ranges(server) == [None, f"bytes={size}-"]
+
+
+def test_a_killed_transfer_of_segments_is_continued(server: VideoServer, tmp_path: Path) -> None:
+    names = [f"/paced/{number}.ts" for number in range(4)]
+    server.files["/film/index.m3u8"] = playlist(names)
+    url = server.url(_HOST, "/film/index.m3u8")
+    _killed(url, tmp_path, "v.mp4.part-Frag2.part")
+    before = Counter(server.paths)
+    assert _bytes(_fetch(url, _rules(server, tmp_path))) == b"".join(made_up_video(_HOST, name) for name in names)
+    after = Counter(server.paths) - before
+    assert after[names[0]] == 0 and after[names[3]] == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["v.mp4"]
+
+
+# ------------------------------------------------------------------------------------------- segments
+
+
+def test_segments_come_in_order_and_nothing_is_asked_for_twice(server: VideoServer, tmp_path: Path) -> None:
+    server.files["/hls/index.m3u8"] = playlist(_NAMES)
+    outcome = _fetch(server.url(_HOST, "/hls/index.m3u8"), _rules(server, tmp_path))
+    assert _bytes(outcome) == _WHOLE
+    assert server.paths == ["/hls/index.m3u8", *_SEGMENTS]
+    assert outcome.final_url == server.url(_HOST, "/hls/index.m3u8")
+    assert outcome.info.duration_ms == 6000
+
+
+@pytest.mark.parametrize(("height", "taken"), [(480, "/hls/b.m3u8"), (720, "/hls/c.m3u8"), (100, "/hls/a.m3u8")])
+def test_the_best_variant_within_the_height_is_taken(
+    server: VideoServer, tmp_path: Path, height: int, taken: str
+) -> None:
+    server.files["/hls/all.m3u8"] = variants({240: "a.m3u8", 480: "b.m3u8", 720: "c.m3u8", 1080: "d.m3u8"})
+    for place, name in enumerate("abcd"):
+        server.files[f"/hls/{name}.m3u8"] = playlist([_NAMES[place]])
+    outcome = _fetch(server.url(_HOST, "/hls/all.m3u8"), _rules(server, tmp_path, max_height=height))
+    assert _bytes(outcome) == _SEGMENTS[f"/hls/{'abcd'.index(taken[5])}.ts"]
+    assert outcome.final_url == server.url(_HOST, taken)
+    assert max(Counter(server.paths).values()) == 1
+
+
+@pytest.mark.parametrize(
+    ("segment", "error", "words"),
+    [
+        ("/missing/2.ts", ErrorClass.HTTP_4XX, "segment 3 of 4: HTTP status 404"),
+        ("/error/2.ts", ErrorClass.HTTP_5XX, "segment 3 of 4: HTTP status 500"),
+        ("/truncated/2.ts", ErrorClass.TRUNCATED, "segment 3 of 4: "),
+        ("/stall/2.ts", ErrorClass.TIMEOUT, "segment 3 of 4: "),
+        ("/endless/2.ts", ErrorClass.TOO_LARGE, "segment 3 of 4: "),
+        ("/robots/2.ts", ErrorClass.ROBOTS, "segment 3 of 4: noai"),
+        ("/empty/2.ts", ErrorClass.BAD_RESPONSE, "segment 3 of 4: "),
+        ("/private/2.ts", ErrorClass.REFUSED_ADDRESS, "segment 3 of 4: "),
+    ],
+)
+def test_a_lost_segment_is_an_error_with_its_number(
+    server: VideoServer, tmp_path: Path, segment: str, error: ErrorClass, words: str
+) -> None:
+    server.files["/hls/index.m3u8"] = playlist(["0.ts", "1.ts", segment, "3.ts"])
+    rules = _rules(server, tmp_path, {"attempts": 2}, max_bytes=1 << 20)
+    outcome = _fetch(server.url(_HOST, "/hls/index.m3u8"), rules)
+    assert (outcome.error, outcome.path) == (error, None)
+    assert outcome.detail.startswith(words)
+    asked = Counter(server.paths)
+    assert asked[segment] == (2 if outcome.transient else 1)
+    assert (asked["/hls/0.ts"], asked["/hls/3.ts"]) == (1, 0)  # what was there is not asked for again
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (playlist(_NAMES, end=False), VideoRefusal.LIVE),
+        (playlist(_NAMES, seconds=40_000.0), VideoRefusal.TOO_LONG),
+        (playlist([]), VideoRefusal.NOT_A_VIDEO),
+        (playlist(_NAMES, more='#EXT-X-KEY:METHOD=SAMPLE-AES,URI="skd://x"'), VideoRefusal.UNSUPPORTED),
+        (playlist(_NAMES, more='#EXT-X-KEY:METHOD=AES-128,URI="k",KEYFORMAT="com.widevine"'), VideoRefusal.UNSUPPORTED),
+        (playlist(_NAMES, more="#EXT-X-KEY:" + "A" * 200_000), VideoRefusal.CORRUPT),
+    ],
+)
+def test_playlists_that_are_refused(server: VideoServer, tmp_path: Path, text: bytes, reason: VideoRefusal) -> None:
+    server.files["/hls/index.m3u8"] = text
+    outcome = _fetch(server.url(_HOST, "/hls/index.m3u8"), _rules(server, tmp_path))
+    assert (outcome.error, outcome.transient) == (reason, False)
+    assert not any(path.endswith(".ts") for path in server.paths)
+
+
+def test_encrypted_segments_are_decrypted(server: VideoServer, tmp_path: Path) -> None:
+    from yt_dlp.aes import aes_cbc_encrypt_bytes
+
+    key, iv = bytes(range(16)), bytes(range(16, 32))
+    plain = b"moving pictures " * 20 + b"!"
+    server.files["/hls/secret.ts"] = bytes(aes_cbc_encrypt_bytes(plain, key, iv))
+    server.files["/hls/the.key"] = key
+    more = f'#EXT-X-KEY:METHOD=AES-128,URI="the.key",IV=0x{iv.hex()}'
+    server.files["/hls/index.m3u8"] = playlist(["secret.ts", "secret.ts"], more=more)
+    assert _bytes(_fetch(server.url(_HOST, "/hls/index.m3u8"), _rules(server, tmp_path))) == plain * 2
+    assert Counter(server.paths)["/hls/the.key"] == 1
+
+
+def test_picture_and_sound_from_two_playlists_are_joined(server: VideoServer, tmp_path: Path) -> None:
+    film = write_video(tmp_path / "film.mp4", [Shot(24)], Style(size=(64, 48)))
+    for name, without in (("picture", "-an"), ("sound", "-vn")):
+        run(["-i", str(film.path), without, "-c", "copy", "-f", "mpegts", str(tmp_path / f"{name}.ts")], 20)
+        server.files[f"/two/{name}.ts"] = (tmp_path / f"{name}.ts").read_bytes()
+        server.files[f"/two/{name}.m3u8"] = playlist([f"{name}.ts"])
+    sound = '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="s",NAME="x",DEFAULT=YES,URI="sound.m3u8"'
+    picture = '#EXT-X-STREAM-INF:BANDWIDTH=9000,RESOLUTION=64x48,CODECS="avc1.4d401f,mp4a.40.2",AUDIO="s"'
+    server.files["/two/all.m3u8"] = f"#EXTM3U\n{sound}\n{picture}\npicture.m3u8\n".encode()
+    outcome = _fetch(server.url(_HOST, "/two/all.m3u8"), _rules(server, tmp_path / "out"))
+    with av.open(str(outcome.path)) as container:
+        assert [stream.type for stream in container.streams] == ["video", "audio"]
+        assert sum(1 for _ in container.decode(video=0)) == 24
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [outcome.path and outcome.path.name]
+    first = outcome.sha256
+    assert _fetch(server.url(_HOST, "/two/all.m3u8"), _rules(server, tmp_path / "again")).sha256 == first
+    alone = _fetch(server.url(_HOST, "/two/all.m3u8"), _rules(server, tmp_path / "alone", separate_streams=False))
+    with av.open(str(alone.path)) as container:
+        assert [stream.type for stream in container.streams] == ["video"]
+
+
+# ------------------------------------------------------------------------------------------- pages
+
+
+def _page(body: str) -> bytes:
+    return f"<!doctype html><html><head><title>A film</title>{body}</html>".encode()
+
+
+_LD = {
+    "@context": "https://schema.org", "@type": "VideoObject", "name": "The film", "description": "About\na dog",
+    "contentUrl": "/file/1.mp4", "uploadDate": "2024-05-06", "duration": "PT1M2S",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '<video src="/file/1.mp4"></video>',
+        '<video><source src="/file/1.mp4" type="video/mp4"></video>',
+        '<meta property="og:video:type" content="video/mp4"><meta property="og:video" content="/file/1.mp4">',
+        '<script type="application/ld+json">{ld}</script>',
+    ],
+)
+def test_pages_with_a_video_are_asked_for_once(server: VideoServer, tmp_path: Path, body: str) -> None:
+    told = {**_LD, "contentUrl": server.url(_HOST, "/file/1.mp4")}
+    server.files["/watch"] = _page(body.replace("{ld}", json.dumps(told)))
+    outcome = _fetch(server.url(_HOST, "/watch?v=1"), _rules(server, tmp_path))
+    assert _bytes(outcome) == made_up_video(_HOST, "/1.mp4")
+    assert server.paths == ["/watch?v=1", "/file/1.mp4"]
+    assert outcome.final_url == server.url(_HOST, "/file/1.mp4")
+    if "ld+json" in body:
+        info = outcome.info
+        assert (info.title, info.description, info.duration_ms) == ("The film", "About\na dog", 62_000)
+    else:
+        assert outcome.info.title == "A film"
+    assert outcome.info.platform in ("generic", "html5") and outcome.info.upload_date is None
+
+
+def test_a_file_without_an_ending_is_asked_for_once(server: VideoServer, tmp_path: Path) -> None:
+    server.files["/clip"] = made_up_video(_HOST, "clip")
+    outcome = _fetch(server.url(_HOST, "/clip"), _rules(server, tmp_path))
+    assert _bytes(outcome) == made_up_video(_HOST, "clip")
+    assert server.paths == ["/clip"]
+    assert outcome.info == VideoInfo()
+    moved = _fetch(server.url(_HOST, "/moved/x?to=/clip"), _rules(server, tmp_path))
+    assert _bytes(moved) == made_up_video(_HOST, "clip")
+    assert server.paths == ["/clip", "/moved/x?to=/clip", "/clip"]
+
+
+def test_a_missing_subtitle_does_not_empty_the_sample(server: VideoServer, tmp_path: Path) -> None:
+    tracks = '<track kind="subtitles" srclang="en" src="/en.vtt"><track kind="subtitles" srclang="de" src="/gone/d.vtt">'
+    server.files["/en.vtt"] = b"WEBVTT\n\n00:00.000 --> 00:01.000\nA dog runs\n"
+    server.files["/watch"] = _page(f'<video src="/file/1.mp4">{tracks}</video>')
+    outcome = _fetch(server.url(_HOST, "/watch"), _rules(server, tmp_path, subtitles=["en", "de", "fr"]))
+    assert (outcome.status, outcome.detail) == ("ok", "no subtitles de: HTTP status 410")
+    (english,) = outcome.info.subtitles
+    assert (english.language, english.automatic, english.format) == ("en", False, "vtt")
+    assert english.text.endswith("A dog runs\n")
+    assert outcome.info.missing_subtitles == ("de: HTTP status 410",)
+    assert outcome.info.offered == ("de", "en")
+    assert not any("vtt" in path for path in server.paths[:2])
+
+
+def test_a_page_without_a_video_says_so(server: VideoServer, tmp_path: Path) -> None:
+    server.files["/watch"] = _page("<p>Nothing here")
+    outcome = _fetch(server.url(_HOST, "/watch"), _rules(server, tmp_path))
+    assert (outcome.error, outcome.detail) == (VideoRefusal.NOT_A_VIDEO, "no video was found there")
+    missing = _fetch(server.url(_HOST, "/missing/watch"), _rules(server, tmp_path))
+    assert (missing.error, missing.http_status, missing.transient) == (ErrorClass.HTTP_4XX, 404, False)
+    busy = _fetch(server.url(_HOST, "/error/watch"), _rules(server, tmp_path, {"attempts": 2}))
+    assert (busy.error, busy.attempts, busy.transient) == (ErrorClass.HTTP_5XX, 2, True)
+
+
+def test_where_a_page_leads_is_under_the_same_rules(server: VideoServer, tmp_path: Path) -> None:
+    server.files["/watch"] = _page(f'<video src="{server.url(_OTHER, "/file/1.mp4")}"></video>')
+    server.files["/inward"] = _page('<video src="http://10.0.0.1/1.mp4"></video>')
+    rules = _rules(server, tmp_path)
+    closed = VideoRules(rules.settings, rules.video, tmp_path, may_follow=lambda url: _OTHER not in url)
+    assert _fetch(server.url(_HOST, "/watch"), closed).error is ErrorClass.REFUSED
+    assert server.requests_of(_OTHER) == []
+    assert _fetch(server.url(_HOST, "/inward"), rules).error is ErrorClass.REFUSED_ADDRESS
+    assert _fetch(server.url(_HOST, f"/moved/1.mp4?to={server.url(_OTHER, '/file/1.mp4')}"), closed).error is (
+        ErrorClass.REFUSED
+    )
+    assert server.requests_of(_OTHER) == []
