@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import curation
 from curation.errors import WorkFolderError
+from curation.inspect.card_clips import clips_section
 from curation.inspect.card_media import media_section
 from curation.inspect.card_sizes import sizes_at_other_thresholds
 from curation.inspect.card_tables import FACETS, CardTables, Row
@@ -78,6 +79,7 @@ def build_card(catalog: Catalog, recipe: Recipe) -> Row:
                 balance.settings.get("other_languages", "step"),
             ),
             "media": media_section(manifests),
+            "clips": clips_section(manifests),
             "top_entries": tables.top_entries(recipe.card.top_entries),
             "breakdowns": {facet: tables.breakdown(facet) for facet in FACETS},
         }

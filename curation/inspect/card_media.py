@@ -7,7 +7,7 @@ from typing import Any
 from curation.inspect.card_words import Row, count, escaped, ratio, share
 from curation.inspect.wording import size
 from curation.runner.stage import Manifest
-from curation.schemas import DUPLICATES, FINAL_PAIRS, KEPT_PAIRS, MEDIA, MEDIA_SHARDS, SURVIVORS
+from curation.schemas import DUPLICATES, FINAL_PAIRS, KEPT_PAIRS, MEDIA, MEDIA_SHARDS, SURVIVORS, VIDEOS
 from curation.stages.rebalance import clamped_shares
 
 _LOST = "lost:"
@@ -41,6 +41,16 @@ ERRORS = {
     "forgotten": "forgotten",
     "unsafe": "refused by a hook",
     "hook_failed": "a hook failed on it",
+    "not_a_video": "not a video",
+    "corrupt_video": "a video that cannot be decoded",
+    "no_frames": "a video without a picture",
+    "unsupported_codec": "a codec that is not known here, or encrypted",
+    "too_long": "too long",
+    "live_stream": "a stream without an end",
+    "video_timeout": "took too long to read",
+    "unavailable": "the site does not give the video",
+    "no_clips": "no clip of the video is kept",
+    "other_modality": "fetched as a video, kept as an image as well",
 }
 """What an error class of the ledger means, in words."""
 
@@ -75,6 +85,7 @@ def media_section(manifests: dict[str, Manifest]) -> Row | None:
         "passing": fetch.counts.get("transient", 0),
         "retry_days": fetch.settings["retry_days"],
         "ledger": {"media": fetch.rows(MEDIA.name), "ok": fetch.counts.get("ok", 0)},
+        "videos": fetch.rows(VIDEOS.name),
         "shards": {
             "shards": fetch.rows(MEDIA_SHARDS.name),
             "size_bytes": sum(entry.size_bytes for report in fetch.reports.values() for entry in _tars(report.files)),
@@ -110,8 +121,10 @@ def told_losses(section: Row) -> list[tuple[int, str]]:
 def media_lines(section: Row) -> list[str]:
     """What is to be said beside the funnel."""
     shards, copies = section["shards"], section["duplicates"]
-    stored = f"{count(section['ledger']['ok'])} media in {count(shards['shards'])} shards"
-    lines = [f"stored: {stored} ({size(shards['size_bytes'])})"]
+    videos = section.get("videos", 0)
+    stored = f"{count(section['ledger']['ok'] - videos)} images in {count(shards['shards'])} shards"
+    also = f", {count(videos)} videos" if videos else ""
+    lines = [f"stored: {stored} ({size(shards['size_bytes'])}){also}"]
     if copies["clusters"]:
         lines.append(f"copies: {count(copies['media'])} media show {count(copies['clusters'])} pictures")
     if section["passing"] and section.get("retry_days"):

@@ -28,7 +28,7 @@ from curation.runner.units import Unit
 from curation.storage import Store
 
 _NAMED = 3  # archives that a reason names
-_IN_ONE_PIECE = {"count", "duplicates"}
+_IN_ONE_PIECE = {"count", "duplicates", "kept_clips"}
 _WHEN_IT_RUNS = {"fetch": "which media it lacks is found when it runs"}
 
 

@@ -14,7 +14,19 @@ from curation.errors import WorkFolderError
 from curation.runner.catalog import Catalog
 from curation.runner.stage import Manifest, Stage
 from curation.runner.units import Unit, UnitReport
-from curation.schemas import CANDIDATES, DRAW_HISTOGRAMS, DUPLICATE_GROUPS, KEPT_PAIRS, MATCHES, PAIRS, SURVIVORS
+from curation.schemas import (
+    CANDIDATES,
+    CLIPS,
+    DRAW_HISTOGRAMS,
+    DUPLICATE_GROUPS,
+    KEPT_PAIRS,
+    MATCHES,
+    MEDIA,
+    PAIRS,
+    SCENES,
+    SCORES,
+    SURVIVORS,
+)
 
 
 @dataclass(frozen=True)
@@ -54,6 +66,11 @@ DEFAULTS = {
     "fetch": Rates("balance", 0.64, 17_500.0, 2_900.0),
     "near": Rates("balance", 0.08, 60.0, 20.0),
     "duplicates": Rates("near", 1.0, 60.0, 5.0),
+    "scenes": Rates("fetch", 0.1, 600.0, 30_000.0),
+    "clips": Rates("scenes", 1.5, 100_000.0, 2_000_000.0),
+    "scores": Rates("clips", 1.0, 200.0, 150_000.0),
+    "near_clips": Rates("clips", 0.1, 60.0, 5.0),
+    "kept_clips": Rates("scores", 1.0, 60.0, 2.0),
     "survive": Rates("balance", 0.66, 60.0, 1.3),
     "rebalance": Rates("survive", 1.0, 92.0, 1.6),
 }
@@ -64,6 +81,10 @@ _FIRST_DATASET = {
     "pairs": PAIRS.name,
     "match": MATCHES.name,
     "balance": KEPT_PAIRS.name,
+    "fetch": MEDIA.name,
+    "scenes": SCENES.name,
+    "clips": CLIPS.name,
+    "scores": SCORES.name,
     "near": DUPLICATE_GROUPS.name,
     "survive": SURVIVORS.name,
 }

@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from curation.inspect.card_clips import clips_lines, told_pieces
 from curation.inspect.card_media import media_lines, told_losses
 from curation.inspect.card_words import Row, count, losses, plain, ratio, share, target_words, threshold_words
 from curation.inspect.wording import size
@@ -67,6 +68,7 @@ def print_heart(card: Row, console: Console) -> None:
     """Prints the card's heart; as wide as the console, at most 120 columns; without colour and on ASCII, too."""
     _title(card, console)
     _funnel(card, console)
+    _clips(card, console)
     _media(card, console)
     _modalities(card, console)
     _head_and_tail(card, console)
@@ -140,6 +142,22 @@ def _funnel(card: Row, console: Console) -> None:
     rejected = sum(row["rejected"] for row in card["rejections"])
     if rejected:
         _wrapped(console, f"rejected: {count(rejected)} (dataset rejections)")
+
+
+def _clips(card: Row, console: Console) -> None:
+    """Where clips were cut: what is left of the pieces of videos."""
+    section = card.get("clips")
+    if section is None:
+        return
+    _heading(console, "From videos to kept clips")
+    most = max(step["count"] for step in section["funnel"])
+    _grid(console, "lrb", [
+        [f"  {step['step']}", count(step["count"]), _Bar([(step["count"], _KEPT)], most)] for step in section["funnel"]
+    ])  # fmt: skip
+    if told := told_pieces(section):
+        _wrapped(console, "left out: " + "; ".join(f"{count(number)} {words}" for number, words in told))
+    for line in clips_lines(section):
+        _wrapped(console, line)
 
 
 def _media(card: Row, console: Console) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from curation.errors import WorkFolderError
 from curation.inspect.card_media import ERRORS
+from curation.inspect.why_clips import why_clip_lines
 from curation.inspect.wording import how_many, quoted, size
 from curation.query import Query, open_query
 from curation.runner.catalog import Catalog
@@ -26,6 +27,8 @@ def why_media_lines(catalog: Catalog, media_id: str) -> list[str]:
         lines = ["", "fetch      not asked for: no pair of it was kept, or its modality is not fetched"]
         if row is not None:
             lines = ["", *_ledger(row)]
+            if row["modality"] == "video" and row["status"] == "ok":
+                lines += why_clip_lines(catalog, query, media_id)
         duplicates, rebalance = (_visible(catalog, name) for name in ("duplicates", "rebalance"))
         if duplicates is not None:
             copy = _row(query, DUPLICATES, duplicates.paths(DUPLICATES.name), media_id)
@@ -66,12 +69,13 @@ def _ledger(row: dict[str, Any]) -> list[str]:
         again = "; a later run asks again" if row["transient"] else ""
         return [f"fetch      failed: {row['error']}, {words}{detail}; {asked}{status}{again}", *moved]
     original = f"{row['original_width']:,} x {row['original_height']:,} pixels, {row['mime']}"
+    hashed = "" if row["phash"] is None else f"; perceptual hash {row['phash']:016x}"
     stored = f"{row['width']:,} x {row['height']:,}, {size(row['size_bytes'])}"
     return [
         f"fetch      ok: {original}, {size(row['fetched_bytes'])}; {asked}{status}",
         *moved,
         f"stored     {stored} in {row['path']} at byte {row['offset']:,}",
-        f"sha256     {row['sha256']} as fetched; perceptual hash {row['phash'] or 0:016x}",
+        f"sha256     {row['sha256']} as fetched{hashed}",
     ]
 
 

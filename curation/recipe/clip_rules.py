@@ -15,8 +15,8 @@ NotNegative = Annotated[float, Field(ge=0)]
 Aspect = Annotated[str, spelled(r"[1-9]\d{0,4}:[1-9]\d{0,4}", "give width:height in whole numbers, such as 16:9")]
 
 PRESETS: dict[str, dict[str, Any]] = {"hd_vg": {"min_height": 720, "aspect": "16:9"}}
-"""Rules that published sets are described by: hd_vg is HD-VG-130M's "high definition, widescreen" (its paper gives no
-numbers: 720 is the least height that is called HD)."""
+"""Rules of published sets, as far as they are described: hd_vg is HD-VG-130M's "high definition" and "16:9", where 720
+is the least height that is called HD; no limits of its own are known."""
 
 
 class Scores(Section):
@@ -26,10 +26,13 @@ class Scores(Section):
         10, description="every so many frames one is looked at for letterbox, sharpness and text (MMTrail's text: 10)"
     )
     silence_db: float = Field(
-        -50.0, ge=-120, lt=0, description="peak in dB of full scale below which sound counts as silence"
+        -50.0,
+        ge=-120,
+        lt=0,
+        description="peak in dB of full scale below which sound is silence (FFmpeg's silencedetect: -60)",
     )
     silence_seconds: Seconds = Field(
-        0.5, description="shortest silence that counts: pauses between words are about half as long"
+        0.5, description="shortest silence that counts (FFmpeg's silencedetect: 2, too long for clips of seconds)"
     )
     text_finder: (
         Annotated[str, spelled(r"rapidocr|[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", "give rapidocr, or package.module:factory")]
@@ -75,9 +78,7 @@ class ClipRules(Section):
     max_motion_vectors: NotNegative | None = Field(
         None, description="mean motion per frame, in diagonals of the picture (score motion_vectors_diagonal)"
     )
-    min_sharpness: NotNegative | None = Field(
-        None, description="variance of the Laplacian; photographs in focus have some hundreds"
-    )
+    min_sharpness: NotNegative | None = Field(None, description="variance of the Laplacian at 512 pixels")
     max_text_area: Part | None = Field(None, description="share of the picture in boxes of text")
     with_sound: bool = Field(False, description="refuse clips without a sound track")
     min_loudness: float | None = Field(None, description="LUFS, integrated (EBU R 128; broadcasts have -23)")

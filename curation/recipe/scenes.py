@@ -46,6 +46,6 @@ class Scenes(Section):
         "between two key frames that look alike",
     )
     key_frame_threshold: Positive = Field(
-        15.0, description="key_frame_guided: content value above which two neighbouring key frames differ"
+        20.0, description="key_frame_guided: content value above which two neighbouring key frames differ"
     )
     max_seconds: Seconds = Field(3600.0, description="wall-clock limit of a video")

@@ -16,6 +16,7 @@ from curation.recipe.fields import Seconds, Section, spelled
 
 SplitSet = Literal["panda_paper", "panda_code", "shots", "stride", "chapters", "subtitles"]
 Distance = Annotated[float, Field(ge=0)]
+Milliseconds = Annotated[float, Field(ge=0.001)]
 Extractor = Annotated[
     str,
     spelled(
@@ -122,8 +123,10 @@ class Split(Section):
         None,
         description="panda: share taken off at either end, last of all; 0.1 (P, R; R's default is off); null: none",
     )
-    stride_s: Seconds | None = Field(None, description="stride: from the start of one clip to that of the next; 10")
-    length_s: Seconds | None = Field(None, description="stride: length of a clip, at most stride_s; 10")
+    stride_s: Milliseconds | None = Field(
+        None, description="stride: from the start of one clip to that of the next; 10"
+    )
+    length_s: Milliseconds | None = Field(None, description="stride: length of a clip, at most stride_s; 10")
 
     @model_validator(mode="before")
     @classmethod

@@ -160,6 +160,11 @@ class _Handler(BaseHTTPRequestHandler):
             more = ("X-Robots-Tag", "noai") if loss == "robots" else None
             self._send(200, body, mime, more, cut=loss == "cut")
 
+    def do_POST(self) -> None:
+        """What sites' own programs ask of them: there are none."""
+        self.rfile.read(min(int(self.headers.get("Content-Length") or 0), 1 << 20))
+        self._send(404, _PAGE, "text/html")
+
     def _send(
         self, status: int, body: bytes, mime: str, more: tuple[str, str] | None = None, *, cut: bool = False
     ) -> None:

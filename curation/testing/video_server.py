@@ -83,7 +83,7 @@ class _Asked(Exchange):
             self.sized("416 Range Not Satisfiable", b"", f"Content-Range: bytes */{len(self.body)}\r\n")
             return b""
         part = self.body[start:stop]
-        more = f"ETag: {tag}\r\n" + ("" if whole else f"Content-Range: bytes {start}-{stop - 1}/{len(self.body)}\r\n")
+        more = f"ETag: {tag}\r\nLast-Modified: Mon, 01 Jan 2024 00:00:00 GMT\r\n" + ("" if whole else f"Content-Range: bytes {start}-{stop - 1}/{len(self.body)}\r\n")
         sent = part if most is None else part[:most]
         self.closing |= len(sent) < len(part)
         self.sized("200 OK" if whole else "206 Partial Content", b"", more, length=len(part))
@@ -224,9 +224,9 @@ async def _slow(asked: _Asked) -> None:
 
 @_kind
 async def _paced(asked: _Asked) -> None:
-    """In twenty steps, a second in all, with ranges."""
+    """In ten steps, half a second in all, with ranges."""
     body = asked.part()
-    step = max(1, len(asked.body) // 20)
+    step = max(1, len(asked.body) // 10)
     for start in range(0, len(body), step):
         await asyncio.sleep(DRIP_S)
         asked.writer.write(body[start : start + step])

@@ -36,6 +36,7 @@ from curation.recipe.cutting import Cut
 _TOGETHER = {"accurate": 4, "copy": 16}
 """Clips of one process. Encoders live until all are done, so memory grows with them; measured, more save no time."""
 _APART_MS = 1000  # of frames in no clip that are decoded rather than left to a process of their own
+_WARM_MS = 200  # of sound decoded before a clip: a frame of AAC needs the one before, Opus 80 ms
 _BEFORE = 10  # key frames further back from which a clip is cut again that came out wrong
 _ROUNDED = Fraction(2, 1000)  # seconds: Matroska's times are whole ms
 _EXACT_SEEK = ("mov", "matroska")  # demuxers that seek to the very key frame; with others it is the one before
@@ -247,12 +248,7 @@ def _seek(source: _Source, start_ms: int, back: int = 0) -> float | None:
 def _run(source: _Source, jobs: Sequence[_Job], settings: Cut, deadline: float | None, back: int = 0) -> str:
     """One FFmpeg. Gives its complaint, empty where it has none."""
     left = settings.process_seconds if deadline is None else deadline - time.monotonic()
-    options: dict[str, Any] = {"copyts": None, "noaccurate_seek": None, "fflags": "+genpts", "threads": 1}
-    seek = _seek(source, jobs[0].start_ms, back)
-    if seek is not None:
-        options["ss"] = f"{seek / 1000:.6f}"
-    options |= input_options(source.path, MAX_PIXELS)
-    opened = ffmpeg.input(_url(source.path), **options)
+    opened = _open(source, _seek(source, jobs[0].start_ms, back))
     outputs = (_accurate if settings.mode == "accurate" else _copied)(source, jobs, settings, opened)
     try:
         run(ffmpeg.merge_outputs(*outputs).get_args(), min(settings.process_seconds, left))
@@ -261,18 +257,29 @@ def _run(source: _Source, jobs: Sequence[_Job], settings: Cut, deadline: float |
     return ""
 
 
+def _open(source: _Source, seek: float | None, **options: Any) -> Any:
+    """The file as an input of FFmpeg, read from a place (ms) on. Times stay as they are."""
+    options |= {"copyts": None, "noaccurate_seek": None, "fflags": "+genpts", "threads": 1}
+    if seek is not None:
+        options["ss"] = f"{seek / 1000:.6f}"
+    return ffmpeg.input(_url(source.path), **options, **input_options(source.path, MAX_PIXELS))
+
+
 def _accurate(source: _Source, jobs: Sequence[_Job], settings: Cut, opened: Any) -> list[Any]:
-    """Decoded once; each clip's frames encoded, and noted with the times that they have in the file."""
+    """Decoded once; each clip's frames encoded, and noted with the times that they have in the file.
+
+    Each clip reads its own sound: what AAC decodes to depends on where decoding began.
+    """
     audio = source.audio if settings.audio == "keep" else None
     pictures = opened[str(source.video)].filter_multi_output("split", len(jobs))
-    sounds = None if audio is None else opened[str(audio)].filter_multi_output("asplit", len(jobs))
     outputs = []
     for place, job in enumerate(jobs):
         start, end = (source.seconds(ms - 0.51) for ms in (job.start_ms, job.end_ms))  # half way to the frame before
         streams = [_picture(source, pictures.stream(place).filter("trim", start=start, end=end))]
-        if sounds is not None:
+        if audio is not None:
+            sound = _open(source, _seek(source, job.start_ms - _WARM_MS), vn=None)[str(audio)]
             start, end = source.seconds(job.start_ms), source.seconds(job.end_ms)
-            streams.append(sounds.stream(place).filter("atrim", start=start, end=end))
+            streams.append(sound.filter("atrim", start=start, end=end))
         log = {"stats_enc_pre:v": _url(job.log), "stats_enc_pre_fmt:v": "{pts} {tb}", "bsf:v": _last(source, job)}
         outputs.append(ffmpeg.output(*streams, _url(job.part), **_encoding(settings), **log, **_muxing(source, job)))
     return outputs

@@ -63,12 +63,15 @@ class VideoInfo:
 
 def described_info(info: Mapping[str, Any], subtitles: Iterable[Subtitle], missing: Iterable[str]) -> VideoInfo:
     """yt-dlp's description, types checked and sizes bounded."""
-    if info.get("direct"):
+    if "extractor" not in info:
         return VideoInfo()
-    any_page = info.get("extractor") in ("generic", "html5")  # then these two are made of the address and of a header
-    title = words(info.get("title"))
-    if any_page and title is not None:
-        title = None if title == info.get("id") else title.removesuffix(" (1)")
+    title, own = words(info.get("title")), info.get("extractor") in ("generic", "html5")
+    if own and title == info.get("id"):  # it is made of the address
+        title = None
+        if info.get("direct"):
+            return VideoInfo()
+    if own and title is not None:
+        title = title.removesuffix(" (1)")  # the first of a page's videos
     return VideoInfo(
         title=title,
         description=words(info.get("description"), MAX_DESCRIPTION),
@@ -80,7 +83,7 @@ def described_info(info: Mapping[str, Any], subtitles: Iterable[Subtitle], missi
         licence=words(info.get("license")),
         uploader=words(info.get("uploader")) or words(info.get("channel")),
         uploader_url=words(info.get("uploader_url")) or words(info.get("channel_url")),
-        upload_date=None if any_page else words(info.get("upload_date"), 8),
+        upload_date=words(info.get("upload_date"), 8),
         language=words(info.get("language")),
         platform=words(info.get("extractor")),
         platform_id=words(info.get("id")),

@@ -50,7 +50,7 @@ _CODECS: Final = ("h264", "hevc", "vp9", "av1", "libdav1d", "mpeg1video", "mpeg2
 
 _LARGE: Final = 0.4
 """Of the key frame after it, what a packet has at least that may begin a shot. (x264 at film cuts: 0.77 to 0.79.)"""
-_EARLY: Final = 0.9
+_EARLY: Final = 0.8
 """Of the longest group so far, frames below which the next key frame comes early."""
 _STANDS_OUT: Final = 2.0
 """Times by which the ends of a group differ more than those of the one before it."""

@@ -141,7 +141,11 @@ class Line:
 
     def answer(self, call: Call) -> Response:
         """For yt-dlp's transfers. Raises FetchFaultError, HTTPError."""
-        return self._file(call, self.track) if self.track is not None else self._segment(call)
+        try:
+            return self._file(call, self.track) if self.track is not None else self._segment(call)
+        except FetchFaultError as fault:
+            self.visitor.failed = call.url, fault  # yt-dlp does not always pass on what it was told
+            raise
 
     def text(self, url: str) -> tuple[str, str]:
         """A text that is needed by us, and its final address. Raises FetchFaultError."""

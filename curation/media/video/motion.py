@@ -45,7 +45,8 @@ class MotionVectors:
             found = found[found["source"] < 0]  # from the past: others are of a second field or a faulty stream
             area = found["w"].astype(np.float64) * found["h"]
             scale = np.maximum(found["motion_scale"], 1) * float(self._place - self._anchor)
-            self._length += float(area @ (np.hypot(found["motion_x"], found["motion_y"]) / scale))
+            length = np.hypot(found["motion_x"], found["motion_y"]) / scale
+            self._length += float((area * length).sum())  # a product of vectors would wake the threads of BLAS
             self._area += float(area.sum())
         if kind in (PictureType.I, PictureType.P):
             self._anchor = self._place

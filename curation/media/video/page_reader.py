@@ -53,6 +53,8 @@ class _Asking:
     def __init__(self, reader: BinaryIO, writer: BinaryIO, video: VideoSettings) -> None:
         self._reader, self._writer = reader, writer
         self.video = video
+        self.modified: list[str] = []
+        """Last-Modified of what came: yt-dlp takes it for the day of the upload where nothing else is said."""
 
     def answer(self, call: Call) -> Any:
         from yt_dlp.networking.common import Response
@@ -62,6 +64,7 @@ class _Asking:
         asked = {"url": call.url, "method": call.method, "headers": dict(call.headers), "body": body}
         _say(self._writer, {"ask": asked})
         told = json.loads(self._reader.readline())
+        self.modified += [value for name, value in told["headers"].items() if name.lower() == "last-modified"]
         fault = told["fault"] and fault_from(told["fault"])
         if fault and told["status"] is None:
             raise fault
@@ -100,7 +103,7 @@ def _described(line: _Asking, url: str) -> dict[str, Any]:
     from curation.media.video.players import Player
 
     try:
-        return {"info": _kept(Player(line, sites=True).described(url), line.video)}
+        return {"info": _kept(Player(line, sites=True).described(url), line)}
     except RefusedVideo as error:
         return {"refused": error.reason, "words": str(error)}
     except YoutubeDLError as error:
@@ -112,18 +115,21 @@ def _described(line: _Asking, url: str) -> dict[str, Any]:
         return {"fault": None, "names": [], "words": f"{type(error).__name__}: {error}"[:2000]}
 
 
-def _kept(info: dict[str, Any], video: VideoSettings) -> dict[str, Any]:
+def _kept(info: dict[str, Any], line: _Asking) -> dict[str, Any]:
     from yt_dlp import YoutubeDL
+    from yt_dlp.utils import unified_timestamp
 
     plain = YoutubeDL.sanitize_info(info)
     kept = {name: plain[name] for name in KEPT if plain.get(name) is not None}
     if plain.get("requested_formats"):
         kept["requested_formats"] = [{name: form[name] for name in KEPT if form.get(name) is not None}
                                      for form in plain["requested_formats"]]  # fmt: skip
+    if plain.get("timestamp") in map(unified_timestamp, line.modified):
+        kept.pop("upload_date", None)
     kept["offered"] = sorted(map(str, plain.get("subtitles") or {}))[:1000]
     for name in ("subtitles", "automatic_captions"):
         tracks = plain.get(name) or {}
-        wanted = [key for key in tracks if any(key == one or key.startswith(f"{one}-") for one in video.subtitles)]
+        wanted = [key for key in tracks if any(key == one or key.startswith(f"{one}-") for one in line.video.subtitles)]
         kept[name] = {key: tracks[key] for key in wanted}
     return kept
 

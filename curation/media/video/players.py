@@ -237,7 +237,14 @@ def _track(line: Line, form: dict[str, Any]) -> str:
     return line.text(form["url"])[0]
 
 
+def is_live(info: dict[str, Any]) -> bool:
+    """Whether a page says so. Of a playlist it is seen in itself: yt-dlp takes one without segments for live, too."""
+    if all(determine_protocol(form).startswith("m3u8") for form in formats_of(info)):
+        return False
+    return bool(info.get("is_live")) or info.get("live_status") in ("is_live", "is_upcoming")
+
+
 def formats_of(info: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The chosen forms: one, or picture and sound."""
     for one in info.get("requested_formats") or [info]:
-        yield {**{name: info.get(name) for name in ("id", "extractor_key", "is_live")}, **one}
+        yield {"id": info.get("id"), **one, "is_live": False}

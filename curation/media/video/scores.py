@@ -99,7 +99,7 @@ def score_clip(path: str | Path, settings: Scores, deadline: float | None = None
 
     Memory does not grow with its length but for a few numbers per frame. Broken parts are passed over and counted.
     Raises RefusedVideo for a file that is no video, ends before what it announces, or gives no frame; RecipeError for
-    a text_finder that cannot be loaded.
+    a text_finder that cannot be loaded or fails.
     """
     path, finder = Path(path), text_finder(settings.text_finder) if settings.text_finder else None
     check_beginning(path)

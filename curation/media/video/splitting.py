@@ -172,7 +172,7 @@ def _spans(film: _Film, settings: Split, marks: Sequence[Mark]) -> Iterator[_Par
 
 def _windows(film: _Film, stride_s: float, length_s: float) -> Iterator[_Part]:
     """The frames of [k * stride, k * stride + length) after the first frame's time, where there are any."""
-    begin, stride, length = int(film.edges[0]), max(1, round(1000 * stride_s)), round(1000 * length_s)
+    begin, stride, length = int(film.edges[0]), round(1000 * stride_s), round(1000 * length_s)
     start = 0
     while start < film.frames:
         start_ms = begin + (int(film.edges[start]) - begin) // stride * stride  # windows without frames are passed over

@@ -54,13 +54,17 @@ def _rapidocr() -> TextFinder:
 
 
 def text_share(finder: TextFinder, frame: VideoFrame) -> float:
-    """Share of a frame's area that lies in boxes of text; where boxes overlap it counts once."""
+    """Share of a frame's area that lies in boxes of text; where boxes overlap it counts once. Raises RecipeError."""
     scale = min(1.0, LONGEST_SIDE / max(frame.width, frame.height))
     width, height = (max(1, round(side * scale)) for side in (frame.width, frame.height))
     stored = frame.to_ndarray(format="bgr24", width=width, height=height)
     picture = np.ascontiguousarray(np.rot90(stored, round(frame.rotation / 90)), np.uint8)
     covered = np.zeros(picture.shape[:2], np.uint8)
-    for box in finder(picture):
+    try:
+        boxes = np.asarray(finder(picture), np.float32).reshape(-1, 4, 2)
+    except Exception as error:  # whatever a stranger's code raises says nothing of the video
+        raise RecipeError(f"text_finder failed: {type(error).__name__}: {error}") from error
+    for box in boxes:
         # the pixels of an outline are filled too, and those on the far sides lie outside the box
         cv2.fillPoly(covered, [np.round(box - (box > box.mean(axis=0))).astype(np.int32)], 1)
     return cv2.countNonZero(covered) / covered.size

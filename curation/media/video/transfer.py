@@ -152,11 +152,11 @@ class VideoTransfer:
             path.unlink(missing_ok=True)
 
     def _attempt(self, line: Line, readers: PageReaders, clock: Clock) -> Fetched:
-        from curation.media.video.players import subtitles
+        from curation.media.video.players import is_live, subtitles
 
         info = self._described(line, readers, clock)
         seconds, most = info.get("duration"), self._rules.video.max_duration_s
-        if info.get("is_live") or info.get("live_status") in ("is_live", "is_upcoming"):
+        if is_live(info):
             raise RefusedVideo(VideoRefusal.LIVE, "it is, or will be, sent live")
         if isinstance(seconds, int | float) and seconds > most:
             raise RefusedVideo(VideoRefusal.TOO_LONG, f"{seconds:.0f} s by its page, at most {most:.0f} are taken")

@@ -76,6 +76,10 @@ def test_light_and_dark_without_edges() -> None:
     grey = [np.full((40, 60, 3), level, np.uint8) for level in (0, 2, 255)]
     assert distance(grey[0], grey[1]) < 0.3
     assert distance(grey[0], grey[2]) > 0.6
+    flat = np.full((64, 64, 3), 128, np.uint8)
+    lines = flat.copy()
+    lines[::4] += 1  # edges too weak to be any
+    assert distance(flat, lines) < 0.15
 
 
 def test_features_of_a_video(tmp_path: Path) -> None:

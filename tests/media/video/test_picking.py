@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import subprocess
 import time
+from collections.abc import Sequence
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from imageio_ffmpeg import get_ffmpeg_exe
 
 from curation.media.video.facts import RefusedVideo, VideoRefusal
 from curation.media.video.picking import read_frames
@@ -43,7 +46,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Film]:
     return {name: write_video(folder / name, shots, style) for name, style in STYLES.items()}
 
 
-def seen(path: Path, indexes: list[int], times: list[int] | tuple[int, ...]) -> list[tuple[int, int | None]]:
+def seen(path: Path, indexes: list[int], times: Sequence[int]) -> list[tuple[int, int | None]]:
     return [(at, None if pixels is None else read_number(pixels)) for at, pixels in read_frames(path, indexes, times)]
 
 
@@ -66,8 +69,8 @@ def test_in_any_order_and_twice(films: dict[str, Film]) -> None:
     assert seen(film.path, [200, 3, 200], film.times_ms) == [(3, 3), (200, 200)]
 
 
-def test_segments_of_a_playlist(films: dict[str, Film], tmp_path: Path) -> None:
-    """MPEG-TS, whose clock does not start at 0."""
+def test_segments_of_a_playlist(films: dict[str, Film], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MPEG-TS, whose clock does not start at 0; seeks work there too."""
     playlist = write_hls(films["b_frames.mp4"], tmp_path / "hls")
     joined = tmp_path / "joined.ts"
     joined.write_bytes(b"".join(part.read_bytes() for part in sorted(playlist.parent.glob("*.ts"))))
@@ -75,6 +78,33 @@ def test_segments_of_a_playlist(films: dict[str, Film], tmp_path: Path) -> None:
         start = Fraction(container.start_time, av.time_base)
         times = [round(1000 * (frame.pts * frame.time_base - start)) for frame in container.decode(video=0)]
     assert seen(joined, [5, 100, 250, 299], times) == [(5, 5), (100, 100), (250, 250), (299, 299)]
+    assert decoded(joined, [5, 250], times, monkeypatch) < 70
+
+
+def test_open_groups(films: dict[str, Film], tmp_path: Path) -> None:
+    """Frames that are stored after a key frame, shown before it, and need the group before."""
+    film, path = films["b_frames.mp4"], tmp_path / "open.mp4"
+    options = "open-gop=1:bframes=4:b-adapt=0:keyint=20:min-keyint=20:scenecut=0"
+    command = [get_ffmpeg_exe(), "-v", "error", "-i", str(film.path), "-an", "-x264-params", options, str(path)]
+    subprocess.run(command, check=True, timeout=60)
+    for wanted in range(100, 141):
+        assert seen(path, [0, wanted], film.times_ms) == [(0, 0), (wanted, wanted)]
+
+
+def test_times_a_millisecond_off(films: dict[str, Film], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rounded the other way by whoever took them."""
+    film = films["fraction.mkv"]
+    for off in (-1, 1):
+        times = [time + off for time in film.times_ms]
+        assert seen(film.path, [0, 250], times) == [(0, 0), (250, 250)]
+        assert decoded(film.path, [0, 250], times, monkeypatch) < 60
+
+
+def test_a_time_that_is_not_the_files(films: dict[str, Film]) -> None:
+    """One that was made up, because it repeated another: the frame is counted."""
+    film = films["b_frames.mp4"]
+    times = [time + 15 * (at == 200) for at, time in enumerate(film.times_ms)]
+    assert seen(film.path, [0, 200, 290], times) == [(0, 0), (200, 200), (290, 290)]
 
 
 def test_upright_and_of_the_size_asked_for(films: dict[str, Film]) -> None:
@@ -88,11 +118,14 @@ def test_upright_and_of_the_size_asked_for(films: dict[str, Film]) -> None:
 
 def test_far_frames_are_sought_and_near_ones_are_not(films: dict[str, Film], monkeypatch: pytest.MonkeyPatch) -> None:
     """Of short groups few frames are decoded; of one long group none twice but for the first try."""
-    assert decoded(films["b_frames.mp4"], [0, 290], monkeypatch) < 60
-    assert decoded(films["long_group.mp4"], list(range(0, FRAMES, 60)), monkeypatch) <= FRAMES + 60
+    short, long = films["b_frames.mp4"], films["long_group.mp4"]
+    assert decoded(short.path, [0, 290], short.times_ms, monkeypatch) < 60
+    assert decoded(long.path, list(range(0, FRAMES, 60)), long.times_ms, monkeypatch) <= FRAMES + 60
+    assert decoded(long.path, [250, 253, 256], long.times_ms, monkeypatch) < FRAMES
 
 
-def decoded(film: Film, indexes: list[int], monkeypatch: pytest.MonkeyPatch) -> int:
+def decoded(path: Path, indexes: list[int], times: Sequence[int], monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many frames that takes."""
     from curation.media.video import frames
 
     count, decode = 0, frames.FrameReader.decode
@@ -105,7 +138,7 @@ def decoded(film: Film, indexes: list[int], monkeypatch: pytest.MonkeyPatch) -> 
 
     with monkeypatch.context() as patch:
         patch.setattr(frames.FrameReader, "decode", counting)
-        assert len(list(read_frames(film.path, indexes, film.times_ms))) == len(indexes)
+        assert len(list(read_frames(path, indexes, times))) == len(indexes)
     return count
 
 

@@ -65,9 +65,13 @@ def decoded(path: Path) -> list[Pixels]:
         return [frame.reformat(format="yuv444p").to_ndarray()[0] for frame in container.decode(video=0)]
 
 
-def ffmpeg_says(path: Path, filters: str) -> str:
-    command = [get_ffmpeg_exe(), "-nostdin", "-hide_banner", "-i", str(path), "-vf", filters, "-f", "null", "-"]
+def ffmpeg(*arguments: str | Path) -> str:
+    command = [get_ffmpeg_exe(), "-nostdin", "-hide_banner", *map(str, arguments)]
     return subprocess.run(command, check=True, capture_output=True, timeout=60).stderr.decode()
+
+
+def ffmpeg_says(path: Path, filters: str) -> str:
+    return ffmpeg("-i", path, "-vf", filters, "-f", "null", "-")
 
 
 def textured(height: int, width: int, seed: int = 0) -> Pixels:
@@ -128,6 +132,23 @@ def test_scores_are_what_they_are_defined_to_be(
     assert (found.width, found.height, found.frames, found.decode_errors) == (width, height, len(frames), 0)
     for name, expected in brute(read, every).items():
         assert getattr(found, name) == (None if expected is None else pytest.approx(expected, abs=1e-9)), name
+
+
+def test_on_the_limits_of_black_and_bars(tmp_path: Path) -> None:
+    """98 % of the pixels below 32 are black, a line of mean 24 is a bar; one level or pixel more is not."""
+    frame = np.full((20, 50), 16, np.uint8)
+    specks = frame.copy()
+    specks.flat[::50] = 200  # one of fifty in every row: black; all of the first column: no bar
+    more = specks.copy()
+    more[3, 7] = 32
+    frames = [np.full_like(frame, 31), np.full_like(frame, 32), specks, more]
+    alone = [score(write_luma(tmp_path / f"{number}.mkv", [each])) for number, each in enumerate(frames)]
+    assert [found.black_share for found in alone] == [1, 0, 1, 0]
+    assert [found.letterbox for found in alone] == [0, 0, None, 1 - 8 / 1000]
+    rows = np.full((20, 50), 24, np.uint8)
+    rows[5:15] = 25
+    rows[8] = 90
+    assert score(write_luma(tmp_path / "rows.mkv", [rows])).letterbox == 0.5
 
 
 def test_sharpness_is_the_variance_of_the_laplacian_and_the_median_of_frames(tmp_path: Path) -> None:
@@ -233,8 +254,7 @@ def test_a_variable_frame_rate_is_averaged(tmp_path: Path) -> None:
 def test_pixels_that_are_not_square(tmp_path: Path) -> None:
     plain = write_luma(tmp_path / "plain.mkv", [textured(64, 90)] * 3)
     wide = tmp_path / "wide.mkv"
-    command = [get_ffmpeg_exe(), "-nostdin", "-loglevel", "error", "-i", str(plain), "-vf", "setsar=16/15"]
-    subprocess.run([*command, "-c:v", "ffv1", str(wide)], check=True, timeout=60)
+    ffmpeg("-i", plain, "-vf", "setsar=16/15", "-c:v", "ffv1", wide)
     assert (score(wide).width, score(wide).height) == (96, 64)
 
 
@@ -267,6 +287,20 @@ def test_one_picture_has_the_same_scores_in_all_formats(tmp_path: Path, codec: s
     assert found.letterbox == pytest.approx(0, abs=0.01)
 
 
+def test_a_size_that_changes_in_the_middle(tmp_path: Path) -> None:
+    parts = []
+    for size in ("320x180", "160x96"):
+        parts.append(tmp_path / f"{size}.ts")
+        ffmpeg("-f", "lavfi", "-i", f"testsrc=size={size}:rate=24:duration=1", "-pix_fmt", "yuv420p", parts[-1])
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
+    found = score(joined, sample_frames=1)
+    assert (found.width, found.height) == (320, 180)
+    assert 40 <= found.frames <= 48
+    assert found.letterbox == 0
+    assert found.motion_difference is not None and found.motion_difference < 0.1
+
+
 def test_one_frame(tmp_path: Path) -> None:
     found = score(write_luma(tmp_path / "one.mkv", [textured(40, 60)]))
     assert (found.frames, found.motion_difference, found.still_share, found.motion_vectors) == (1, None, None, None)
@@ -293,7 +327,7 @@ def finder(monkeypatch: pytest.MonkeyPatch) -> list[Pixels]:
     def find(picture: Pixels, /) -> npt.NDArray[np.float32]:
         seen.append(picture)
         box = np.array([[0, 0], [40, 0], [40, 20], [0, 20]], np.float32)
-        return np.stack([box, box + [20, 0]]) if len(seen) % 2 else np.zeros((0, 4, 2), np.float32)
+        return np.stack([box, box + np.float32([20, 0])]) if len(seen) % 2 else np.zeros((0, 4, 2), np.float32)
 
     module = types.ModuleType("boxes_for_tests")
     module.load = lambda: find  # type: ignore[attr-defined]
@@ -323,6 +357,15 @@ def test_text_is_looked_for_upright_and_in_bounds(tmp_path: Path, finder: list[P
 def test_a_text_finder_that_is_not_there(tmp_path: Path, name: str) -> None:
     with pytest.raises(RecipeError, match=f"text_finder {name} cannot be loaded"):
         score(tmp_path / "not read.mp4", text_finder=name)
+
+
+def test_a_text_finder_that_fails_is_not_taken_for_a_broken_video(
+    tmp_path: Path, finder: list[Pixels], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["boxes_for_tests"], "load", lambda: lambda picture: np.zeros(3).reshape(7, 7))
+    path = write_luma(tmp_path / "v.mkv", [textured(48, 64)])
+    with pytest.raises(RecipeError, match="text_finder failed: ValueError"):
+        score(path, text_finder="boxes_for_tests:load")
 
 
 def test_rapidocr_finds_what_is_written(tmp_path: Path) -> None:
@@ -357,8 +400,7 @@ def test_what_is_no_video(tmp_path: Path) -> None:
 def test_sound_alone_is_no_video(tmp_path: Path) -> None:
     film = write_video(tmp_path / "film.mp4", [Shot(24)])
     alone = tmp_path / "alone.mp4"
-    command = [get_ffmpeg_exe(), "-nostdin", "-loglevel", "error", "-i", str(film.path), "-vn", "-c", "copy", str(alone)]
-    subprocess.run(command, check=True, timeout=60)
+    ffmpeg("-i", film.path, "-vn", "-c", "copy", alone)
     assert refusal(alone) == VideoRefusal.NOT_A_VIDEO
 
 
