@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 
 from bench.data import real_data
 from bench.harness import OURS, Cost, Row, cpu_seconds
@@ -27,7 +26,7 @@ _FIXED = ("-g", "48", "-keyint_min", "48", "-sc_threshold", "0")
 
 def peers_cuts(path: str) -> list[int]:
     """What PySceneDetect finds by default."""
-    from scenedetect import ContentDetector, SceneManager, open_video
+    from scenedetect import ContentDetector, SceneManager, open_video  # type: ignore[import-untyped]
 
     manager = SceneManager()
     manager.add_detector(ContentDetector())
@@ -62,7 +61,7 @@ def film(folder: str, options: Sequence[str]) -> str:
 
 @contextmanager
 def _sides(options: Sequence[str], guided: bool, notes: dict[str, str]) -> Iterator[Mapping[str, Cost]]:
-    import scenedetect  # type: ignore[import-untyped]  # noqa: F401 - left out where it is missing
+    import scenedetect  # noqa: F401 - left out where it is missing
 
     with tempfile.TemporaryDirectory() as folder:
         path = film(folder, options)

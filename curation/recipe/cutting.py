@@ -30,9 +30,6 @@ class Cut(Section):
     max_height: Annotated[Int, Field(ge=2)] | None = Field(
         None, description="pixels, upright; taller clips are scaled down; null: as they are"
     )
-    threads: PositiveInt = Field(
-        1, description="of an encoder; another number gives other bytes. One is the cheapest, and workers use all cores"
-    )
     process_seconds: Seconds = Field(
         900.0, description="wall-clock limit of one FFmpeg, which cuts up to four clips (copy: 16)"
     )

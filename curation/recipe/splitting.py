@@ -19,9 +19,7 @@ Distance = Annotated[float, Field(ge=0)]
 Milliseconds = Annotated[float, Field(ge=0.001)]
 Extractor = Annotated[
     str,
-    spelled(
-        r"colour_edges|transformers:\S+", "give colour_edges, or transformers:NAME-OR-FOLDER of an image encoder"
-    ),
+    spelled(r"colour_edges|transformers:\S+", "give colour_edges, or transformers:NAME-OR-FOLDER of an image encoder"),
 ]
 
 _LENGTHS: Final[dict[str, Any]] = {"min_length_s": None, "max_length_s": None}
@@ -157,11 +155,6 @@ class Split(Section):
             if low is not None and low > self.length_s:
                 raise ValueError(f"min_length_s {low:g} is above length_s {self.length_s:g}: no clip would be left")
         return self
-
-    @property
-    def needs_cuts(self) -> bool:
-        """Whether the bounds of clips depend on the shots, not on their number alone."""
-        return self.set in ("panda_paper", "panda_code", "shots")
 
 
 _FIELDS: Final = frozenset(Split.model_fields) - {"set"}

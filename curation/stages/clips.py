@@ -171,7 +171,7 @@ def _made(video: Row, section: ClipsSection, part: str, store: Store) -> dict[st
             if clips:
                 SHARDS.put(clips, f"{part}.tar", made.read, store)
     except FileNotFoundError:
-        pieces = [whole_video(video, SOURCE_GONE, "fetch.video.keep_source is false")]
+        pieces = [whole_video(video, SOURCE_GONE, f"{video['path']} was removed before it was cut")]
     except RefusedVideo as refusal:
         pieces, clips = [whole_video(video, str(refusal.reason), str(refusal))], []
     found = {"pieces": pieces, "clips": clips}

@@ -68,7 +68,7 @@ def _looked_at(media: Row, store: Store, settings: ScenesSection) -> Row:
         with local_file(store, media["path"]) as path:
             shots = detect_shots(path, settings)
     except FileNotFoundError:
-        words = "the source was removed (fetch.video.keep_source: false) before its shots were found"
+        words = f"{media['path']} is gone: to fetch it again, remove its unit's reports in _runs/fetch/reports"
         return {**_EMPTY, **row, "status": "failed", "error": SOURCE_GONE, "detail": words}
     except RefusedVideo as refusal:
         return {**_EMPTY, **row, "status": "failed", "error": str(refusal.reason), "detail": str(refusal)}

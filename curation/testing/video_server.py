@@ -20,6 +20,7 @@ from curation.testing.faults import Exchange
 from curation.testing.faulty_server import FaultyServer, LoggedRequest
 
 DRIP_S: Final = 0.05
+TLS: Final = b"\x16"
 TYPES: Final = {
     "mp4": "video/mp4", "webm": "video/webm", "m3u8": "application/vnd.apple.mpegurl", "ts": "video/mp2t",
     "html": "text/html; charset=utf-8", "vtt": "text/vtt", "key": "application/octet-stream", "": "text/html",
@@ -83,7 +84,8 @@ class _Asked(Exchange):
             self.sized("416 Range Not Satisfiable", b"", f"Content-Range: bytes */{len(self.body)}\r\n")
             return b""
         part = self.body[start:stop]
-        more = f"ETag: {tag}\r\nLast-Modified: Mon, 01 Jan 2024 00:00:00 GMT\r\n" + ("" if whole else f"Content-Range: bytes {start}-{stop - 1}/{len(self.body)}\r\n")
+        more = f"ETag: {tag}\r\nLast-Modified: Mon, 01 Jan 2024 00:00:00 GMT\r\n"
+        more += "" if whole else f"Content-Range: bytes {start}-{stop - 1}/{len(self.body)}\r\n"
         sent = part if most is None else part[:most]
         self.closing |= len(sent) < len(part)
         self.sized("200 OK" if whole else "206 Partial Content", b"", more, length=len(part))
@@ -288,7 +290,11 @@ class VideoServer(FaultyServer):
         return [entry.path for entry in self.log]
 
     async def _request(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        first = await reader.readexactly(1)
+        if first == TLS:  # it speaks none, and says so in its own way
+            writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            return False
+        head = (first + await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         lines = (line.partition(":") for line in head.split("\r\n")[1:])
         fields = {name.strip().lower(): value.strip() for name, _, value in lines}
         path, host = head.split(" ", 2)[1], fields.get("host", "").rpartition(":")[0]

@@ -313,7 +313,8 @@ def test_a_crowd(distance: int, held: int, monkeypatch: pytest.MonkeyPatch) -> N
 def test_keys_are_those_of_bands(distance: int) -> None:
     for phash in (*_BASES, 0x0F0F0F0F0F0F0F0F):
         hashes = np.array([phash], np.uint64)
-        keys = [int(hash_groups.bits_of(hashes, *run)[0]) | band << 32 for band, run in enumerate(band_runs(distance + 1))]
+        runs = enumerate(band_runs(distance + 1))
+        keys = [int(hash_groups.bits_of(hashes, *run)[0]) | band << 32 for band, run in runs]
         assert keys == bands(phash, distance + 1)
 
 

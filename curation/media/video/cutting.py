@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import ffmpeg
-import numpy as np
-import numpy.typing as npt
 
 from curation.media.video.facts import RefusedVideo
 from curation.media.video.ffmpeg import FfmpegError, run
@@ -31,6 +29,7 @@ from curation.media.video.probe import (
     upright,
     video_stream,
 )
+from curation.media.video.sources import Source, copied_span, read_source, seek
 from curation.recipe.cutting import Cut
 
 _TOGETHER = {"accurate": 4, "copy": 16}
@@ -39,8 +38,6 @@ _APART_MS = 1000  # of frames in no clip that are decoded rather than left to a 
 _WARM_MS = 200  # of sound decoded before a clip: a frame of AAC needs the one before, Opus 80 ms
 _BEFORE = 10  # key frames further back from which a clip is cut again that came out wrong
 _ROUNDED = Fraction(2, 1000)  # seconds: Matroska's times are whole ms
-_EXACT_SEEK = ("mov", "matroska")  # demuxers that seek to the very key frame; with others it is the one before
-_NO_SEEK = ("gif", "apng")
 _MP4_VIDEO = ("h264", "hevc", "av1", "vp9", "mpeg4")
 _MP4_AUDIO = ("aac", "mp3", "ac3", "eac3", "opus", None)
 _PLAIN = {
@@ -85,41 +82,6 @@ class CutClip:
         return self.problem is None and self.start_ms < self.span.start_ms
 
 
-_Ints = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """What is known of a file. All times are ms as in spans, ascending where nothing else is said."""
-
-    path: Path
-    container: str
-    codecs: tuple[str, str | None]
-    video: int
-    audio: int | None
-    """Indices of the streams."""
-    start: Fraction
-    """Seconds at which the container starts: FFmpeg counts from 0."""
-    exact: list[Fraction]
-    """Seconds of all frames, as FFmpeg counts."""
-    times: _Ints
-    stored: _Ints
-    """The same, in the order in which the frames are stored."""
-    keys: _Ints
-    """Those at which decoding can begin."""
-    end_ms: int
-    size: tuple[int, int]
-    is_scaled: bool
-
-    def seconds(self, ms: float) -> float:
-        """A time of ours as FFmpeg counts it."""
-        return float(self.start) + ms / 1000
-
-    def place(self, ms: int) -> int:
-        """Index of the first frame at a time or after it."""
-        return int(np.searchsorted(self.times, ms))
-
-
 @dataclass(frozen=True, slots=True)
 class _Job:
     """A clip to cut. start_ms, end_ms, frames: what can be had; path: where to."""
@@ -156,7 +118,7 @@ def cut(
     file, clip and settings give the same bytes, whatever else is cut. Raises RefusedVideo where the file itself cannot
     be read.
     """
-    source, folder = _read_source(Path(path), settings, deadline), Path(folder)
+    source, folder = read_source(Path(path), settings.max_height, deadline), Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     results: dict[int, CutClip] = {}
     jobs = []
@@ -172,27 +134,7 @@ def cut(
     return [results[number] for number in range(len(clips))]
 
 
-def _read_source(path: Path, settings: Cut, deadline: float | None) -> _Source:
-    with open_video(path, deadline=deadline) as container:
-        video, audio = video_stream(container), audio_stream(container)
-        scan = scan_packets(container, video, deadline)
-        unit, start = video.time_base or Fraction(1, 1000), Fraction(container.start_time or 0, 1_000_000)
-        stored = np.array([round(1000 * (at * unit - start)) for at in scan.times], np.int64)
-        width, height, _ = upright(scan.frame, video)
-        is_scaled = video.sample_aspect_ratio not in (None, 0, 1)
-        if settings.max_height is not None and height > settings.max_height:
-            width, height, is_scaled = round(width * settings.max_height / height), settings.max_height, True
-        return _Source(
-            path=path, container=container.format.name, video=video.index, audio=audio.index if audio else None,
-            codecs=(video.codec.canonical_name, audio.codec.canonical_name if audio else None), start=start,
-            exact=[at * unit for at in sorted(scan.times)], times=np.sort(stored), stored=stored,
-            keys=np.sort(stored[scan.keys]), is_scaled=is_scaled,
-            end_ms=round(1000 * ((scan.last[0] + scan.standing(video)) * unit - start)),
-            size=(max(2, width // 2 * 2), max(2, height // 2 * 2)),
-        )  # fmt: skip
-
-
-def _job(source: _Source, number: int, span: Span, settings: Cut, folder: Path) -> _Job:
+def _job(source: Source, number: int, span: Span, settings: Cut, folder: Path) -> _Job:
     """Raises _WrongClipError where there is nothing to cut."""
     if not (0 <= span.start_frame < span.end_frame and span.start_ms < span.end_ms):
         raise _WrongClipError(f"no clip has the bounds {tuple(span)}")
@@ -202,32 +144,21 @@ def _job(source: _Source, number: int, span: Span, settings: Cut, folder: Path) 
     path = folder / f"{number:05d}.mp4"
     if settings.mode == "accurate":
         return _Job(number, span, span.start_ms, span.end_ms, span.end_frame - span.start_frame, path)
-    start_ms, end_ms = _copied_span(source, int(source.times[first]), span.end_ms)
+    start_ms, end_ms = copied_span(source, int(source.times[first]), span.end_ms)
     is_mp4 = source.codecs[0] in _MP4_VIDEO and (settings.audio == "drop" or source.codecs[1] in _MP4_AUDIO)
     frames = source.place(end_ms) - source.place(start_ms)
     return _Job(number, span, start_ms, end_ms, frames, path.with_suffix(".mp4" if is_mp4 else ".mkv"))
 
 
-def _copied_span(source: _Source, start_ms: int, end_ms: int) -> tuple[int, int]:
-    """The bounds of the packets that hold [start_ms, end_ms): from a key frame to where no frame between is missing."""
-    key = int(np.searchsorted(source.keys, start_ms, "right")) - 1
-    start_ms = int(source.keys[max(key, 0)]) if len(source.keys) else int(source.times[0])
-    stored = source.stored[int(np.argmax(source.stored == start_ms)) :]
-    last, reach = -1, int(np.flatnonzero(stored < end_ms)[-1])
-    while last != reach:  # what was stored before a wanted frame may be shown after it
-        last, latest = reach, int(stored[: reach + 1].max())
-        reach = int(np.flatnonzero(stored <= latest)[-1])
-    after = source.place(latest + 1)
-    return start_ms, int(source.times[after]) if after < len(source.times) else max(source.end_ms, latest + 1)
-
-
-def _batches(source: _Source, jobs: Sequence[_Job], together: int) -> Iterator[list[_Job]]:
+def _batches(source: Source, jobs: Sequence[_Job], together: int) -> Iterator[list[_Job]]:
     """Clips that one process cuts: neighbours, with little between them that would be decoded for nothing."""
     batch: list[_Job] = []
     end_ms = 0
     for job in sorted(jobs, key=lambda job: (job.start_ms, job.end_ms)):
-        seek = _seek(source, job.start_ms)
-        if batch and (len(batch) == together or (seek is not None and seek > end_ms + _APART_MS)):
+        seek_ms = seek(source, job.start_ms)
+        is_apart = seek_ms is not None and seek_ms > end_ms + _APART_MS
+        is_again = bool(batch) and (batch[-1].start_ms, batch[-1].end_ms) == (job.start_ms, job.end_ms)
+        if batch and (len(batch) == together or is_apart or is_again):  # ffmpeg-python makes one of equal filters
             yield batch
             batch, end_ms = [], 0
         end_ms = max(end_ms, job.end_ms)
@@ -236,19 +167,10 @@ def _batches(source: _Source, jobs: Sequence[_Job], together: int) -> Iterator[l
         yield batch
 
 
-def _seek(source: _Source, start_ms: int, back: int = 0) -> float | None:
-    """The ms to seek to, so that decoding begins in time for a clip. None: read from the beginning."""
-    is_exact = source.container.startswith(_EXACT_SEEK)
-    key = int(np.searchsorted(source.keys, start_ms, "right")) - 1 - back - (not is_exact)
-    if key <= 0 or source.container in _NO_SEEK:
-        return None
-    return int(source.keys[key]) + 0.51  # it was rounded; the next frame is a millisecond away at least
-
-
-def _run(source: _Source, jobs: Sequence[_Job], settings: Cut, deadline: float | None, back: int = 0) -> str:
+def _run(source: Source, jobs: Sequence[_Job], settings: Cut, deadline: float | None, back: int = 0) -> str:
     """One FFmpeg. Gives its complaint, empty where it has none."""
     left = settings.process_seconds if deadline is None else deadline - time.monotonic()
-    opened = _open(source, _seek(source, jobs[0].start_ms, back))
+    opened = _open(source, seek(source, jobs[0].start_ms, back))
     outputs = (_accurate if settings.mode == "accurate" else _copied)(source, jobs, settings, opened)
     try:
         run(ffmpeg.merge_outputs(*outputs).get_args(), min(settings.process_seconds, left))
@@ -257,15 +179,15 @@ def _run(source: _Source, jobs: Sequence[_Job], settings: Cut, deadline: float |
     return ""
 
 
-def _open(source: _Source, seek: float | None, **options: Any) -> Any:
+def _open(source: Source, seek_ms: float | None, **options: Any) -> Any:
     """The file as an input of FFmpeg, read from a place (ms) on. Times stay as they are."""
     options |= {"copyts": None, "noaccurate_seek": None, "fflags": "+genpts", "threads": 1}
-    if seek is not None:
-        options["ss"] = f"{seek / 1000:.6f}"
+    if seek_ms is not None:
+        options["ss"] = f"{seek_ms / 1000:.6f}"
     return ffmpeg.input(_url(source.path), **options, **input_options(source.path, MAX_PIXELS))
 
 
-def _accurate(source: _Source, jobs: Sequence[_Job], settings: Cut, opened: Any) -> list[Any]:
+def _accurate(source: Source, jobs: Sequence[_Job], settings: Cut, opened: Any) -> list[Any]:
     """Decoded once; each clip's frames encoded, and noted with the times that they have in the file.
 
     Each clip reads its own sound: what AAC decodes to depends on where decoding began.
@@ -277,7 +199,7 @@ def _accurate(source: _Source, jobs: Sequence[_Job], settings: Cut, opened: Any)
         start, end = (source.seconds(ms - 0.51) for ms in (job.start_ms, job.end_ms))  # half way to the frame before
         streams = [_picture(source, pictures.stream(place).filter("trim", start=start, end=end))]
         if audio is not None:
-            sound = _open(source, _seek(source, job.start_ms - _WARM_MS), vn=None)[str(audio)]
+            sound = _open(source, seek(source, job.start_ms - _WARM_MS), vn=None)[str(audio)]
             start, end = source.seconds(job.start_ms), source.seconds(job.end_ms)
             streams.append(sound.filter("atrim", start=start, end=end))
         log = {"stats_enc_pre:v": _url(job.log), "stats_enc_pre_fmt:v": "{pts} {tb}", "bsf:v": _last(source, job)}
@@ -285,7 +207,7 @@ def _accurate(source: _Source, jobs: Sequence[_Job], settings: Cut, opened: Any)
     return outputs
 
 
-def _picture(source: _Source, stream: Any) -> Any:
+def _picture(source: Source, stream: Any) -> Any:
     """Even sides, square pixels. FFmpeg has turned the frames upright before."""
     if not source.is_scaled:  # a line less, rather than all of them interpolated
         stream = stream.filter("crop", "trunc(iw/2)*2", "trunc(ih/2)*2", 0, 0)
@@ -294,16 +216,17 @@ def _picture(source: _Source, stream: Any) -> Any:
 
 
 def _encoding(settings: Cut) -> dict[str, Any]:
+    """One thread: with two, libx264 gave other bytes from run to run, and each frame cost more of a core."""
     options: dict[str, Any] = {
-        "c:v": settings.codec, "preset": settings.preset, "crf": settings.crf, "threads:v": settings.threads,
+        "c:v": settings.codec, "preset": settings.preset, "crf": settings.crf, "threads:v": 1,
         "fps_mode": "passthrough", "enc_time_base:v": "filter", "c:a": "aac", "b:a": f"{settings.audio_kbps}k",
     }  # fmt: skip
     if settings.codec == "libx265":
-        options |= {"tag:v": "hvc1", "x265-params": f"log-level=error:pools=none:frame-threads={settings.threads}"}
+        options |= {"tag:v": "hvc1", "x265-params": "log-level=error:pools=none:frame-threads=1"}
     return options
 
 
-def _last(source: _Source, job: _Job) -> str:
+def _last(source: Source, job: _Job) -> str:
     """The last frame stands until the clip's end: of what is stored only the distance to the frame stored next."""
     last = float(source.exact[source.place(job.end_ms) - 1])
     length = source.seconds(job.end_ms) - last
@@ -314,14 +237,14 @@ def _url(path: Path) -> str:
     return f"file:{path.absolute()}"  # whose name is no option, and no address
 
 
-def _muxing(source: _Source, job: _Job) -> dict[str, Any]:
+def _muxing(source: Source, job: _Job) -> dict[str, Any]:
     """Times begin with the clip, and nothing in the file says when or by what it was made."""
     kind = {"f": "mp4", "movflags": "+faststart"} if job.path.suffix == ".mp4" else {"f": "matroska"}
     start = float(source.exact[source.place(job.start_ms)])
     return {**kind, **_PLAIN, "output_ts_offset": f"{-start:.6f}"}
 
 
-def _copied(source: _Source, jobs: Sequence[_Job], settings: Cut, opened: Any) -> list[Any]:
+def _copied(source: Source, jobs: Sequence[_Job], settings: Cut, opened: Any) -> list[Any]:
     """Packets of a clip's times; those before its key frame, or referring to what lies before it, are left out."""
     outputs = []
     for job in jobs:
@@ -336,7 +259,7 @@ def _copied(source: _Source, jobs: Sequence[_Job], settings: Cut, opened: Any) -
     return outputs
 
 
-def _outcome(source: _Source, job: _Job, settings: Cut, deadline: float | None, said: str) -> CutClip:
+def _outcome(source: Source, job: _Job, settings: Cut, deadline: float | None, said: str) -> CutClip:
     """Looks at what came out; if it is wrong, tries once more by itself, from further back."""
     try:
         try:
@@ -350,7 +273,7 @@ def _outcome(source: _Source, job: _Job, settings: Cut, deadline: float | None, 
             path.unlink(missing_ok=True)
 
 
-def _checked(source: _Source, job: _Job, settings: Cut, said: str) -> CutClip:
+def _checked(source: Source, job: _Job, settings: Cut, said: str) -> CutClip:
     """The clip, read from its file. Raises _WrongClipError where it is not what was asked for."""
     if not job.part.exists() or not job.part.stat().st_size:
         raise _WrongClipError(said or "ffmpeg wrote no file")
@@ -373,7 +296,7 @@ def _checked(source: _Source, job: _Job, settings: Cut, said: str) -> CutClip:
     )  # fmt: skip
 
 
-def _check_file(source: _Source, job: _Job, said: str) -> tuple[int, int, float]:
+def _check_file(source: Source, job: _Job, said: str) -> tuple[int, int, float]:
     """Upright size and frame rate of what was written: as many frames, as far apart as in the source."""
     with open_video(job.part) as container:
         stream = video_stream(container)
@@ -389,7 +312,7 @@ def _check_file(source: _Source, job: _Job, said: str) -> tuple[int, int, float]
         return width, height, frame_rate(scan, stream)[0]
 
 
-def _check_frames(source: _Source, job: _Job, said: str) -> None:
+def _check_frames(source: Source, job: _Job, said: str) -> None:
     """By what FFmpeg noted: as many frames as asked for, the first at its time, all within the bounds."""
     lines = job.log.read_text().splitlines() if job.log.exists() else []
     times = [round(1000 * (int(at) * Fraction(unit) - source.start)) for at, unit in (line.split() for line in lines)]

@@ -12,14 +12,17 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from yt_dlp.networking.common import Request, RequestHandler, Response
 from yt_dlp.networking.exceptions import HTTPError, RequestError, TransportError
 
 from curation.media.outcomes import ErrorClass, FetchFaultError
-from curation.media.video.web import Answer, Call, Visitor
-from curation.recipe.video import VideoSettings
+from curation.media.video.calls import Call
+
+if TYPE_CHECKING:
+    from curation.media.video.web import Answer, Visitor
+    from curation.recipe.video import VideoSettings
 
 MAX_PAGES: Final = 64
 """Requests before a video begins; the sites that yt-dlp knows need up to some 20."""

@@ -13,12 +13,14 @@ import json
 import os
 import resource
 import sys
-from typing import Any, BinaryIO, Final
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
-from curation.media.outcomes import ErrorClass, FetchFaultError
+from curation.media.video.calls import Call, fault_from, fault_to
 from curation.media.video.facts import RefusedVideo
-from curation.media.video.web import Call
-from curation.recipe.video import VideoSettings
+
+if TYPE_CHECKING:
+    from curation.recipe.video import VideoSettings  # pydantic takes longer to come than all else here
 
 CPU_S: Final = 30
 """Seconds of processor time for one address; YouTube's pages take 2."""
@@ -44,7 +46,8 @@ def main() -> None:
         limit = int(used.ru_utime + used.ru_stime) + CPU_S
         resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
         order = json.loads(line)
-        _say(writer, _described(_Asking(reader, writer, VideoSettings.model_validate(order["video"])), order["url"]))
+        video = cast("VideoSettings", SimpleNamespace(**order["video"]))
+        _say(writer, _described(_Asking(reader, writer, video), order["url"]))
 
 
 class _Asking:
@@ -74,26 +77,6 @@ class _Asking:
             error.fault = fault
             raise error
         return found
-
-
-def fault_from(told: dict[str, Any]) -> FetchFaultError:
-    """A fault that came as JSON."""
-    return FetchFaultError(
-        ErrorClass(told["error"]),
-        told["detail"],
-        transient=told["transient"],
-        retry_after_s=told["retry_after_s"],
-    )
-
-
-def fault_to(fault: FetchFaultError) -> dict[str, Any]:
-    """A fault as JSON."""
-    return {
-        "error": fault.error,
-        "detail": fault.detail,
-        "transient": fault.transient,
-        "retry_after_s": fault.retry_after_s,
-    }
 
 
 def _described(line: _Asking, url: str) -> dict[str, Any]:

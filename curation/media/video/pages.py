@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from curation.media.outcomes import ErrorClass, FetchFaultError, printable
+from curation.media.video.calls import Call, fault_from, fault_to
 from curation.media.video.facts import RefusedVideo, VideoRefusal
-from curation.media.video.page_reader import fault_from, fault_to
 from curation.media.video.turns import SLICE_S
-from curation.media.video.web import Call, Clock
+from curation.media.video.web import Clock
 from curation.recipe.video import VideoSettings
 
 THINK_S: Final = 120.0

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from yt_dlp import YoutubeDL
 from yt_dlp.downloader.dash import DashSegmentsFD
@@ -24,11 +24,13 @@ from yt_dlp.plugins import load_all_plugins
 from yt_dlp.utils import determine_protocol
 
 from curation.media.outcomes import ErrorClass, FetchFaultError, printable
+from curation.media.video.calls import READ_BYTES
 from curation.media.video.facts import RefusedVideo, VideoRefusal
 from curation.media.video.info import Subtitle
 from curation.media.video.line import Line, RulesRH, Track
-from curation.media.video.web import READ_BYTES
-from curation.recipe.video import VideoSettings
+
+if TYPE_CHECKING:
+    from curation.recipe.video import VideoSettings
 
 MAX_SEGMENTS: Final = 50_000
 """Of a playlist; 14 hours at 1 s each."""

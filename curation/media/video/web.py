@@ -13,8 +13,7 @@ import ssl
 import threading
 import time
 import zlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
@@ -24,21 +23,11 @@ from curation.media.client import _REDIRECTS, _kept, _status_fault, retry_after
 from curation.media.outcomes import ErrorClass, FetchFaultError
 from curation.media.robots_header import product_token, refused_directive
 from curation.media.targets import BadUrlError, Target, parse_target, redirect_target
+from curation.media.video.calls import READ_BYTES, Call
 from curation.media.video.turns import SLICE_S, Turns
 from curation.recipe.network import FetchSettings
 
-READ_BYTES: Final = 64 << 10
 _GZIP_OR_ZLIB: Final = 47  # window bits: zlib's own way to say "either"
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A request. headers: besides those that we send ourselves (Host, User-Agent, Accept-Encoding, Connection)."""
-
-    url: str
-    method: str = "GET"
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | None = None
 
 
 class Clock:

@@ -16,6 +16,7 @@ from curation.testing.videos import Film, Shot, Style, write_video
 
 STILL = tuple(Shot(frames, concept, motion=0) for frames, concept in ((100, "dog"), (60, "cat"), (70, "car")))
 LIVELY = (Shot(45, "dog", motion=3), Shot(40, "cat", motion=2), Shot(70, "car", motion=4), Shot(52, "house"))
+CALM = (Shot(45, "dog"), Shot(40, "cat", motion=0.5), Shot(70, "car", motion=1.5), Shot(52, "house"))
 FADES = (Shot(60, "dog", fade_out=12), Shot(20, "dog", black=True), Shot(80, "cat", fade_in=12), Shot(60, "car"))
 GUIDED = Scenes(key_frame_guided=True)
 
@@ -48,8 +49,8 @@ def test_cuts_are_those_of_the_exact_mode(tmp_path: Path, shots: tuple[Shot, ...
 
 
 @pytest.fixture(scope="session")
-def lively(tmp_path_factory: pytest.TempPathFactory) -> Film:
-    return write_video(tmp_path_factory.mktemp("lively") / "film.mp4", LIVELY, Style(sound="none"))
+def calm(tmp_path_factory: pytest.TempPathFactory) -> Film:
+    return write_video(tmp_path_factory.mktemp("calm") / "film.mp4", CALM, Style(sound="none"))
 
 
 X264 = ("-c:v", "libx264", "-preset", "veryfast", "-x264-params")
@@ -67,9 +68,9 @@ WRITTEN: dict[str, tuple[str, ...]] = {
 
 
 @pytest.mark.parametrize("name", WRITTEN)
-def test_frames_of_all_kinds_of_groups_are_numbered(lively: Film, tmp_path: Path, name: str) -> None:
-    guided, exact = both(ffmpeg(lively.path, tmp_path / name, *WRITTEN[name]))
-    assert guided.cuts == exact.cuts == list(lively.cuts)
+def test_frames_of_all_kinds_of_groups_are_numbered(calm: Film, tmp_path: Path, name: str) -> None:
+    guided, exact = both(ffmpeg(calm.path, tmp_path / name, *WRITTEN[name]))
+    assert guided.cuts == exact.cuts == list(calm.cuts)
     assert guided.decoded_frames < exact.decoded_frames
 
 
@@ -81,25 +82,25 @@ NUMBERLESS: dict[str, tuple[str, ...]] = {
 
 
 @pytest.mark.parametrize("name", NUMBERLESS)
-def test_what_cannot_be_numbered_by_packets_is_decoded(lively: Film, tmp_path: Path, name: str) -> None:
-    guided, exact = both(ffmpeg(lively.path, tmp_path / name, *NUMBERLESS[name]))
-    assert guided.cuts == exact.cuts == list(lively.cuts)
-    assert guided.decoded_frames >= lively.frames
+def test_what_cannot_be_numbered_by_packets_is_decoded(calm: Film, tmp_path: Path, name: str) -> None:
+    guided, exact = both(ffmpeg(calm.path, tmp_path / name, *NUMBERLESS[name]))
+    assert guided.cuts == exact.cuts == list(calm.cuts)
+    assert guided.decoded_frames >= calm.frames
 
 
-def test_a_group_too_large_for_memory_is_decoded(lively: Film, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert key_frame_cuts.guided_measures(lively.path, GUIDED, 1e18) is not None
+def test_a_group_too_large_for_memory_is_decoded(calm: Film, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert key_frame_cuts.guided_measures(calm.path, GUIDED, 1e18) is not None
     monkeypatch.setattr(key_frame_cuts, "_MAX_BYTES", 10_000)
-    assert key_frame_cuts.guided_measures(lively.path, GUIDED, 1e18) is None
-    assert detect_shots(lively.path, GUIDED).cuts == list(lively.cuts)
+    assert key_frame_cuts.guided_measures(calm.path, GUIDED, 1e18) is None
+    assert detect_shots(calm.path, GUIDED).cuts == list(calm.cuts)
 
 
-def test_a_part_of_a_film_begins_between_key_frames(lively: Film, tmp_path: Path) -> None:
-    command = [get_ffmpeg_exe(), "-loglevel", "error", "-ss", "1.3", "-i", str(lively.path), "-c", "copy"]
+def test_a_part_of_a_film_begins_between_key_frames(calm: Film, tmp_path: Path) -> None:
+    command = [get_ffmpeg_exe(), "-loglevel", "error", "-ss", "1.3", "-i", str(calm.path), "-c", "copy"]
     subprocess.run([*command, str(tmp_path / "film.mp4")], check=True, capture_output=True, timeout=60)
     guided, exact = both(tmp_path / "film.mp4")
     assert guided.cuts == exact.cuts
-    assert len(exact.times_ms) < lively.frames
+    assert len(exact.times_ms) < calm.frames
 
 
 def test_fades_are_found_where_key_frames_show_them(tmp_path: Path) -> None:
@@ -110,12 +111,12 @@ def test_fades_are_found_where_key_frames_show_them(tmp_path: Path) -> None:
     assert len(guided.cuts) > len(detect_shots(film.path, GUIDED).cuts)
 
 
-def test_damage_is_left_out_as_in_the_exact_mode(lively: Film, tmp_path: Path) -> None:
+def test_damage_is_left_out_as_in_the_exact_mode(calm: Film, tmp_path: Path) -> None:
     import av
 
-    with av.open(str(lively.path)) as container:
+    with av.open(str(calm.path)) as container:
         packets = [(p.pos, p.size, p.is_keyframe) for p in container.demux(video=0) if p.size]
-    data = bytearray(lively.path.read_bytes())
+    data = bytearray(calm.path.read_bytes())
     position, size, _ = next(packet for packet in packets[30:] if packet[2])
     data[position : position + size] = b"\xff" * size
     (tmp_path / "film.mp4").write_bytes(data)

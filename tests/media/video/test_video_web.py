@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 
 from curation.media.outcomes import ErrorClass, FetchFaultError, FetchRequest
 from curation.media.video import pages, players
+from curation.media.video.calls import Call
 from curation.media.video.downloads import fetch_videos
 from curation.media.video.facts import RefusedVideo, VideoRefusal
 from curation.media.video.info import MAX_DESCRIPTION, MAX_LIST, MAX_WORDS, described_info
 from curation.media.video.line import Line
 from curation.media.video.transfer import VideoOutcome, VideoRules
 from curation.media.video.turns import Turns
-from curation.media.video.web import Call, Clock, Visitor, Web
+from curation.media.video.web import Clock, Visitor, Web
 from curation.recipe.network import FetchSettings
 from curation.recipe.video import VideoSettings
 from curation.testing.video_server import VideoServer, made_up_video, playlist
@@ -109,7 +110,7 @@ def test_yt_dlp_has_one_way_to_the_network(server: VideoServer) -> None:
         handlers = list(player._request_director.handlers.values())
         assert [type(handler).__name__ for handler in handlers] == ["RulesRH"]
         for address in ("file:///etc/passwd", "ftp://a.test/x", "data:text/plain,x", "ws://a.test/"):
-            with pytest.raises(Exception, match=r"(?i)unsupported|unable|disabled"):
+            with pytest.raises(Exception, match=r"(?i)unsupported|unable|disabled|requires"):
                 player.urlopen(address)
         for param in ("cookiefile", "cookiesfrombrowser", "usenetrc", "external_downloader", "config_locations"):
             assert not player.params.get(param)
@@ -236,7 +237,7 @@ def test_a_playlist_is_taken_only_if_it_is_finished_and_open(lines: list[str]) -
 
 def test_a_hostile_playlist_takes_linear_time() -> None:
     begun = time.monotonic()
-    for line in ("#EXT-X-KEY:" + "A" * 4_000_000, "#EXT-X-KEY:" * 400_000, '#EXT-X-KEY:URI="' * 300_000, "\n" * 8_000_000):
+    for line in ("#EXT-X-KEY:" + "A" * 4_000_000, "#EXT-X-KEY:" * 400_000, '#EXT-X-KEY:URI="' * 300_000, "\n" * 10**7):
         with pytest.raises(RefusedVideo):
             players.check_playlist(f"#EXTM3U\n{line}\na.ts", VideoSettings())
     assert time.monotonic() - begun < 5
@@ -258,7 +259,7 @@ def test_what_a_page_says_comes_bounded_and_plain(info: dict[str, Any]) -> None:
     json.dumps([found.title, found.tags, found.chapters, found.duration_ms], allow_nan=False).encode("ascii")
     assert all(start < end for start, end, _ in found.chapters)
     for text in (found.title, found.description, found.licence, *found.tags):
-        assert text is None or text.encode() and "\0" not in text
+        assert text is None or (text.encode() and "\0" not in text)
 
 
 def test_sizes_of_what_a_page_says_are_bounded() -> None:

@@ -1,0 +1,92 @@
+"""What cutting has to know of a video file: when its frames are shown, and where decoding can begin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from curation.media.video.probe import audio_stream, open_video, scan_packets, upright, video_stream
+
+_EXACT_SEEK = ("mov", "matroska")  # demuxers that seek to the very key frame; with others it is the one before
+_NO_SEEK = ("gif", "apng")
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is known of a file. All times are ms as in spans, ascending where nothing else is said."""
+
+    path: Path
+    container: str
+    codecs: tuple[str, str | None]
+    video: int
+    audio: int | None
+    """Indices of the streams."""
+    start: Fraction
+    """Seconds at which the container starts: FFmpeg counts from 0."""
+    exact: list[Fraction]
+    """Seconds of all frames, as FFmpeg counts."""
+    times: Ints
+    stored: Ints
+    """The same, in the order in which the frames are stored."""
+    keys: Ints
+    """Those at which decoding can begin."""
+    end_ms: int
+    size: tuple[int, int]
+    is_scaled: bool
+
+    def seconds(self, ms: float) -> float:
+        """A time of ours as FFmpeg counts it."""
+        return float(self.start) + ms / 1000
+
+    def place(self, ms: int) -> int:
+        """Index of the first frame at a time or after it."""
+        return int(np.searchsorted(self.times, ms))
+
+
+def read_source(path: Path, max_height: int | None, deadline: float | None) -> Source:
+    """Reads all packets of the video, and decodes its first frame. max_height: pixels of clips. Raises RefusedVideo."""
+    with open_video(path, deadline=deadline) as container:
+        video, audio = video_stream(container), audio_stream(container)
+        scan = scan_packets(container, video, deadline)
+        unit, start = video.time_base or Fraction(1, 1000), Fraction(container.start_time or 0, 1_000_000)
+        stored = np.array([round(1000 * (at * unit - start)) for at in scan.times], np.int64)
+        width, height, _ = upright(scan.frame, video)
+        is_scaled = video.sample_aspect_ratio not in (None, 0, 1)
+        if max_height is not None and height > max_height:
+            width, height, is_scaled = round(width * max_height / height), max_height, True
+        return Source(
+            path=path, container=container.format.name, video=video.index, audio=audio.index if audio else None,
+            codecs=(video.codec.canonical_name, audio.codec.canonical_name if audio else None), start=start,
+            exact=[at * unit for at in sorted(scan.times)], times=np.sort(stored), stored=stored,
+            keys=np.sort(stored[scan.keys]), is_scaled=is_scaled,
+            end_ms=round(1000 * ((scan.last[0] + scan.standing(video)) * unit - start)),
+            size=(max(2, width // 2 * 2), max(2, height // 2 * 2)),
+        )  # fmt: skip
+
+
+def copied_span(source: Source, start_ms: int, end_ms: int) -> tuple[int, int]:
+    """The bounds of the packets that hold [start_ms, end_ms): from a key frame to where no frame between is missing."""
+    key = int(np.searchsorted(source.keys, start_ms, "right")) - 1
+    start_ms = int(source.keys[max(key, 0)]) if len(source.keys) else int(source.times[0])
+    stored = source.stored[int(np.argmax(source.stored == start_ms)) :]
+    last, reach = -1, int(np.flatnonzero(stored < end_ms)[-1])
+    while last != reach:  # what was stored before a wanted frame may be shown after it
+        last, latest = reach, int(stored[: reach + 1].max())
+        reach = int(np.flatnonzero(stored <= latest)[-1])
+    after = source.place(latest + 1)
+    return start_ms, int(source.times[after]) if after < len(source.times) else max(source.end_ms, latest + 1)
+
+
+def seek(source: Source, start_ms: int, back: int = 0) -> float | None:
+    """The ms to seek to, so that decoding begins in time for a clip. None: read from the beginning."""
+    is_exact = source.container.startswith(_EXACT_SEEK)
+    key = int(np.searchsorted(source.keys, start_ms, "right")) - 1 - back - (not is_exact)
+    if key <= 0 or source.container in _NO_SEEK:
+        return None
+    return int(source.keys[key]) + 0.51  # it was rounded; the next frame is a millisecond away at least

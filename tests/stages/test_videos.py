@@ -1,0 +1,216 @@
+"""Videos from kept pairs to kept clips, in this process: what is made, what is told, and what is never done twice."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from faults_films import FilmWeb, executed, film_web, rows, small_films
+
+from curation.crawl.urls import media_id
+from curation.media.reading import MediaReader
+from curation.media.shards import check_shard, read_member
+from curation.testing.videos import read_number
+
+GOOD = ("plain.mp4", "turned.mp4", "mute.mp4", "vp8.webm")
+WORK = ("fetch", "scenes", "clips", "scores", "near_clips", "kept_clips")
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return small_films(tmp_path_factory.mktemp("films"))
+
+
+@pytest.fixture
+def web(films: Any, tmp_path: Path) -> Iterator[FilmWeb]:
+    with film_web(tmp_path / "web", films) as started:
+        yield started
+
+
+def numbers(data: bytes, folder: Path) -> list[int | None]:
+    """What is drawn in the frames of a clip."""
+    path = folder / "clip.mp4"
+    path.write_bytes(data)
+    with av.open(str(path)) as container:
+        return [read_number(frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
+
+
+def done(outcomes: dict[str, Any]) -> dict[str, int]:
+    """Units done by the stages of videos."""
+    return {name: outcomes[name].units_done for name in WORK if outcomes[name].units_done}
+
+
+def test_from_pairs_to_clips(web: FilmWeb, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    urls = [web.url(name) for name in (*GOOD, "page.mp4", "cut.mp4")] + [web.url("gone.mp4", "gone")]
+    outcomes = executed(web.recipe(urls), work)
+    ledger = {row["media_url"]: row for row in rows(outcomes, work, "media")}
+    assert {url: ledger[url]["error"] for url in urls} == {
+        **{web.url(name): None for name in GOOD},
+        web.url("page.mp4"): "not_a_video",
+        web.url("cut.mp4"): "truncated",
+        web.url("gone.mp4", "gone"): "http_4xx",
+    }
+    assert max(web.asked().values()) == 1
+    for name in GOOD:
+        row, film = ledger[web.url(name)], web.films[name]
+        assert MediaReader(work).bytes(row["media_id"]) == film.path.read_bytes()
+        assert row["mime"] == ("video/webm" if name.endswith("webm") else "video/mp4")
+        assert (row["width"], row["height"]) == (192, 108)
+    scenes = {row["media_id"]: row for row in rows(outcomes, work, "scenes")}
+    clips = rows(outcomes, work, "clips")
+    for name in GOOD:
+        film, found = web.films[name], scenes[media_id(web.url(name))]
+        assert tuple(found["cuts"]) == film.cuts
+        assert tuple(found["times_ms"]) == film.times_ms or name.endswith("webm")
+        own = [clip for clip in clips if clip["media_id"] == media_id(web.url(name))]
+        spans = [(clip["start_frame"], clip["end_frame"]) for clip in own]
+        assert spans == [(0, 40), (60, 108)]
+        for clip, (begin, end) in zip(own, spans, strict=True):
+            data = read_member(str(work), clip["path"], clip["offset"], clip["size_bytes"])
+            assert hashlib.sha256(data).hexdigest() == clip["stored_sha256"]
+            assert numbers(data, tmp_path) == list(range(begin, end))
+            assert clip["frames"] == end - begin
+            assert clip["has_audio"] == (name != "mute.mp4")
+            assert clip["clip_id"] == f"{clip['media_id']}-{clip['start_ms']}-{clip['end_ms']}"
+            for still in clip["key_frames"]:
+                jpeg = read_member(str(work), clip["path"], still["offset"], still["size_bytes"])
+                assert jpeg[:3] == b"\xff\xd8\xff"
+    for shard in rows(outcomes, work, "clip_shards"):
+        assert len(check_shard(work / shard["path"])) == 5 * shard["samples"]
+    pieces = rows(outcomes, work, "pieces")
+    assert Counter(piece["dropped"] for piece in pieces) == {None: 8, "too_short": 4}
+    for name in GOOD:
+        spans = [(row["start_frame"], row["end_frame"]) for row in pieces if row["media_id"] == media_id(web.url(name))]
+        assert [frame for span in spans for frame in range(*span)] == list(range(108))
+    assert all(row["status"] == "ok" for row in rows(outcomes, work, "scores"))
+    assert outcomes["rebalance"].manifest.rows("final_pairs") == len(GOOD)
+
+
+def test_a_second_run_does_nothing_and_two_folders_hold_the_same(web: FilmWeb, tmp_path: Path) -> None:
+    recipe = web.recipe([web.url(name) for name in GOOD])
+    first = executed(recipe, tmp_path / "one")
+    asked = web.asked()
+    assert done(executed(recipe, tmp_path / "one")) == {}
+    assert web.asked() == asked
+    second = executed(recipe, tmp_path / "two")
+    for dataset in ("scenes", "pieces", "clips", "clip_shards", "scores", "kept_clips"):
+        assert rows(first, tmp_path / "one", dataset) == rows(second, tmp_path / "two", dataset), dataset
+
+
+def test_rules_decode_nothing_and_a_new_split_asks_nobody(web: FilmWeb, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    recipe = web.recipe([web.url(name) for name in GOOD])
+    executed(recipe, work)
+    asked = web.asked()
+    ruled = executed(recipe, work, "kept_clips.rules.with_sound=true")
+    assert done(ruled) == {"kept_clips": 1}
+    refused = [row for row in rows(ruled, work, "kept_clips") if row["refused_by"] == "with_sound"]
+    assert {row["media_id"] for row in refused} == {media_id(web.url("mute.mp4"))}
+    assert ruled["survive"].manifest.counts["lost:no_clips"] == 1
+    other = executed(recipe, work, "clips.split.min_length_s=1.8")
+    assert done(other).keys() == {"clips", "scores", "near_clips", "kept_clips"}
+    assert other["clips"].manifest.rows("clips") == 4
+    assert web.asked() == asked
+
+
+def test_a_larger_selection_cuts_what_is_new(web: FilmWeb, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    few = executed(web.recipe([web.url(name) for name in GOOD[:2]]), work)
+    before = {clip["clip_id"]: clip for clip in rows(few, work, "clips")}
+    more = executed(web.recipe([web.url(name) for name in GOOD]), work)
+    after = {clip["clip_id"]: clip for clip in rows(more, work, "clips")}
+    assert web.asked() == dict.fromkeys(GOOD, 1)
+    assert len(after) == 8
+    assert {name: after[name] for name in before} == before
+
+
+def test_copies_of_a_video_are_one(web: FilmWeb, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    outcomes = executed(web.recipe([web.url("plain.mp4"), web.url("copy.mp4"), web.url("mute.mp4")]), work)
+    kept = rows(outcomes, work, "kept_clips")
+    assert Counter(row["refused_by"] for row in kept) == {None: 4, "copied_video": 2}
+    final = rows(outcomes, work, "final_pairs")
+    assert len(final) == 2
+    kept_media = {row["media_id"] for row in kept if row["kept"]}
+    assert {row["media_id"] for row in final} == kept_media
+
+
+def test_sources_go_once_their_clips_are_cut(web: FilmWeb, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    recipe = web.recipe([web.url(name) for name in GOOD], fetch={"video": {"keep_source": False}})
+    first = executed(recipe, work)
+    assert not list((work / "media" / "videos").glob("*"))
+    assert done(executed(recipe, work)) == {}
+    ruled = executed(recipe, work, "kept_clips.rules.min_seconds=1.8")
+    assert done(ruled) == {"kept_clips": 1}
+    assert max(web.asked().values()) == 1
+    clips = rows(first, work, "clips")
+    other = executed(recipe, work, "clips.cut.crf=30")
+    assert web.asked() == dict.fromkeys(GOOD, 2), "other clips need the videos once more"
+    assert [row["clip_id"] for row in rows(other, work, "clips")] == [row["clip_id"] for row in clips]
+    assert not list((work / "media" / "videos").glob("*"))
+    assert done(executed(recipe, work, "clips.cut.crf=30")) == {}
+
+
+def test_a_video_that_comes_later_leaves_the_others_as_they_are(web: FilmWeb, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    names = [web.url(name) for name in GOOD[:3]] + [web.url("vp8.webm", "flaky")]
+    recipe = web.recipe(names, fetch={"video": {"keep_source": False}, "shard_videos": 100}, network={"attempts": 1})
+    first = executed(recipe, work)
+    assert first["fetch"].manifest.counts["transient"] == 1
+    before = {clip["clip_id"]: clip for clip in rows(first, work, "clips")}
+    second = executed(recipe, work)
+    while second["fetch"].manifest.counts["transient"]:
+        second = executed(recipe, work)
+    after = {clip["clip_id"]: clip for clip in rows(second, work, "clips")}
+    assert len(after) == len(before) + 2
+    assert {name: after[name] for name in before} == before
+    assert [web.asked()[name] for name in GOOD[:3]] == [1, 1, 1]
+
+
+def test_videos_without_clips_are_kept_whole(web: FilmWeb, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    outcomes = executed(web.recipe([web.url(name) for name in GOOD], clips=None), work)
+    assert "clips" not in outcomes
+    assert outcomes["rebalance"].manifest.rows("final_pairs") == 4
+
+
+def test_what_is_kept_as_image_and_video_is_fetched_as_a_video(web: FilmWeb, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    recipe = web.recipe([web.url("plain.mp4")])
+    tree = yaml.safe_load(recipe.read_text())
+    pq.write_table(pa.table({"url": [web.url("plain.mp4")], "caption": ["a cat at home"]}), web.folder / "image.parquet")
+    tree["inputs"].append({**tree["inputs"][0], "modality": "image", "paths": [str(web.folder / "image.parquet")]})
+    recipe.write_text(yaml.safe_dump(tree))
+    outcomes = executed(recipe, work, "fetch.modalities=[image, video]")
+    assert outcomes["balance"].manifest.rows("kept_pairs") == 2
+    assert [row["modality"] for row in rows(outcomes, work, "media")] == ["video"]
+    assert outcomes["survive"].manifest.counts["lost:other_modality"] == 1
+    assert outcomes["rebalance"].manifest.rows("final_pairs") == 1
+
+
+def test_broken_sources_have_rows_that_say_so(web: FilmWeb, tmp_path: Path) -> None:
+    """A file that is changed or removed between two stages."""
+    work = tmp_path / "work"
+    recipe = web.recipe([web.url(name) for name in GOOD[:2]])
+    outcomes = executed(recipe, work)
+    ledger = {row["media_url"]: row for row in rows(outcomes, work, "media")}
+    (work / ledger[web.url("plain.mp4")]["path"]).unlink()
+    broken = work / ledger[web.url("turned.mp4")]["path"]
+    broken.write_bytes(np.random.default_rng(1).bytes(5000))
+    again = executed(recipe, work, "scenes.threshold=20")
+    errors = {row["media_id"]: row["error"] for row in rows(again, work, "scenes")}
+    assert errors[media_id(web.url("plain.mp4"))] == "source_gone"
+    assert errors[media_id(web.url("turned.mp4"))] == "corrupt_video"
+    assert {row["dropped"] for row in rows(again, work, "pieces")} == {"source_gone", "corrupt_video"}
+    assert again["rebalance"].manifest.rows("final_pairs") == 0
