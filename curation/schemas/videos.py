@@ -196,7 +196,7 @@ SCORES = Dataset(
             _score("text_area", pa.float64(), "share of the picture in boxes of text; null: no text_finder"),
             _score("motion_difference", pa.float64(), "mean change of luma from frame to frame, 0 to 1"),
             _score("still_share", pa.float64(), "share of frames that do not differ from the one before"),
-            _score("motion_vectors", pa.float64(), "mean length of the codec's motion vectors, stored pixels per frame"),
+            _score("motion_vectors", pa.float64(), "mean length of the codec's motion vectors, pixels per frame"),
             _score("motion_vectors_diagonal", pa.float64(), "the same in diagonals of the picture"),
             _score("has_audio", pa.bool_(), "whether there is a sound track"),
             _score("loudness", pa.float64(), "LUFS, integrated (EBU R 128)"),
@@ -213,6 +213,7 @@ CLIP_GROUPS = Dataset(
     pa.schema(
         [
             CLIP_ID,
+            MEDIA_ID,
             column("group_id", pa.string(), "clip_id of the group's first clip"),
             column("clip_row", pa.int64(), "place of the clip in clips, counted over its units in order"),
             column("group_row", pa.int64(), "place of the group's first clip"),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curation.media.fingerprints import FLAT, band_runs
 from curation.recipe import Recipe
@@ -56,7 +57,8 @@ class NearClips(UnitStage):
         ids = _ids(task.store, unit.inputs["clips"], rows[members])
         writer.counts["told"] += len(members)
         places = np.searchsorted(members, groups[members])
-        columns = [ids, ids.take(pa.array(places)), pa.array(rows[members]), pa.array(rows[groups[members]])]
+        media_ids = pc.utf8_slice_codeunits(ids, 0, 24)
+        columns = [ids, media_ids, ids.take(pa.array(places)), pa.array(rows[members]), pa.array(rows[groups[members]])]
         writer.write(CLIP_GROUPS, pa.RecordBatch.from_arrays(columns, schema=CLIP_GROUPS.schema))
 
 

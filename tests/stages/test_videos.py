@@ -189,7 +189,8 @@ def test_what_is_kept_as_image_and_video_is_fetched_as_a_video(web: FilmWeb, tmp
     work = tmp_path / "work"
     recipe = web.recipe([web.url("plain.mp4")])
     tree = yaml.safe_load(recipe.read_text())
-    pq.write_table(pa.table({"url": [web.url("plain.mp4")], "caption": ["a cat at home"]}), web.folder / "image.parquet")
+    table = pa.table({"url": [web.url("plain.mp4")], "caption": ["a cat at home"]})
+    pq.write_table(table, web.folder / "image.parquet")
     tree["inputs"].append({**tree["inputs"][0], "modality": "image", "paths": [str(web.folder / "image.parquet")]})
     recipe.write_text(yaml.safe_dump(tree))
     outcomes = executed(recipe, work, "fetch.modalities=[image, video]")

@@ -21,7 +21,7 @@ class VideoRefusal(StrEnum):
     TIMEOUT = "video_timeout"  # reading or decoding took longer than its limit
 
 
-class RefusedVideo(Exception):
+class RefusedVideo(Exception):  # noqa: N818 - what was refused, as RefusedImage
     """A file cannot be used; the words say why, one line."""
 
     def __init__(self, reason: VideoRefusal, detail: str) -> None:

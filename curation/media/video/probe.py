@@ -33,6 +33,7 @@ FORMATS = (
 )
 """Demuxers that read one file and never another: not hls, dash, concat, sdp, nor any that takes an address."""
 
+_UNREADABLE = "it cannot be read"
 _PLAYLIST_FORMATS = "hls,mpegts,mov,aac,mp3,ac3,eac3,webvtt"
 _MAX_PACKETS = 20_000_000  # 46 hours at 120 a second; a list of so many times takes 640 MB
 _FIRST_FRAME = 1000  # packets among which one must decode: a cut broadcast begins up to ten seconds before a key frame
@@ -61,18 +62,24 @@ def open_video(
     A name is never taken as an address, and no file leads to another (but a playlist called .m3u8 to its segments).
     """
     path, left = Path(path), None if deadline is None else max(0.0, deadline - time.monotonic())
+    name, options = f"file:{path.absolute()}", input_options(path, max_pixels)
     try:
-        with av.open(
-            f"file:{path.absolute()}", options=input_options(path, max_pixels), metadata_errors="replace",
-            timeout=left,
-        ) as container:  # fmt: skip
+        container = av.open(name, options=options, metadata_errors="replace", timeout=left)
+    except (av.FFmpegError, ValueError, ArithmeticError) as error:
+        raise _unreadable(error, deadline) from None
+    with container:
+        try:
             yield container
-    except av.error.ExitError:
-        raise RefusedVideo(VideoRefusal.TIMEOUT, "reading took longer than its limit") from None
-    except (av.FFmpegError, ValueError, ArithmeticError, IndexError) as error:  # IndexError: a stream that begins late
-        check_deadline(deadline, "reading")
-        words = getattr(error, "strerror", None) or str(error)
-        raise RefusedVideo(VideoRefusal.CORRUPT, f"it cannot be read: {words}") from None
+        except av.FFmpegError as error:
+            raise _unreadable(error, deadline) from None
+
+
+def _unreadable(error: Exception, deadline: float | None) -> RefusedVideo:
+    check_deadline(deadline, "reading")
+    if isinstance(error, av.error.ExitError):
+        return RefusedVideo(VideoRefusal.TIMEOUT, "reading took longer than its limit")
+    words = (isinstance(error, av.FFmpegError) and error.strerror) or str(error)
+    return RefusedVideo(VideoRefusal.CORRUPT, f"{_UNREADABLE}: {words}")
 
 
 def video_stream(container: InputContainer) -> VideoStream:
@@ -179,7 +186,7 @@ def _named(path: Path) -> Iterator[None]:
     try:
         yield
     except RefusedVideo as refused:
-        if refused.reason != VideoRefusal.CORRUPT or not str(refused).startswith("it cannot be read"):
+        if refused.reason != VideoRefusal.CORRUPT or not str(refused).startswith(_UNREADABLE):
             raise
         with path.open("rb") as file:
             head = file.read(16)

@@ -42,6 +42,8 @@ def key_frames(
         frames = scan_packets(container, video_stream(container), deadline).packets
     wanted = sorted({round(share * (frames - 1)) for share in shares})
     stills: list[Still] = []
+    if not wanted:
+        return stills
     with open_video(path, deadline=deadline) as container:
         stream = video_stream(container)
         stream.codec_context.thread_count = 1  # workers use all cores as it is

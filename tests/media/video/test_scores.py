@@ -6,9 +6,7 @@ import gc
 import math
 import re
 import subprocess
-import sys
 import time
-import types
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from itertools import pairwise
@@ -24,15 +22,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from imageio_ffmpeg import get_ffmpeg_exe
 
-from curation.errors import RecipeError
-from curation.media.video.facts import RefusedVideo, VideoRefusal
-from curation.media.video.scores import ClipScores, score_clip
-from curation.media.video.text_area import text_finder
+from curation.media.video.scores import ClipScores, luma_of, score_clip
 from curation.recipe.clip_rules import Scores
 from curation.testing.videos import Shot, Style, write_video
 
 Pixels = npt.NDArray[np.uint8]
-SHARES = ("brightness", "black_share", "letterbox", "text_area", "motion_difference", "still_share", "silence_share")
 
 
 def score(path: Path, **options: Any) -> ClipScores:
@@ -72,6 +66,15 @@ def ffmpeg(*arguments: str | Path) -> str:
 
 def ffmpeg_says(path: Path, filters: str) -> str:
     return ffmpeg("-i", path, "-vf", filters, "-f", "null", "-")
+
+
+def joined(folder: Path, *sizes: str) -> Path:
+    """A second of each size, one after the other in one stream."""
+    parts = [folder / f"{size}.ts" for size in sizes]
+    for part, size in zip(parts, sizes, strict=True):
+        ffmpeg("-f", "lavfi", "-i", f"testsrc=size={size}:rate=24:duration=1", "-pix_fmt", "yuv420p", part)
+    (folder / "joined.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
+    return folder / "joined.ts"
 
 
 def textured(height: int, width: int, seed: int = 0) -> Pixels:
@@ -288,17 +291,38 @@ def test_one_picture_has_the_same_scores_in_all_formats(tmp_path: Path, codec: s
 
 
 def test_a_size_that_changes_in_the_middle(tmp_path: Path) -> None:
-    parts = []
-    for size in ("320x180", "160x96"):
-        parts.append(tmp_path / f"{size}.ts")
-        ffmpeg("-f", "lavfi", "-i", f"testsrc=size={size}:rate=24:duration=1", "-pix_fmt", "yuv420p", parts[-1])
-    joined = tmp_path / "joined.ts"
-    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
-    found = score(joined, sample_frames=1)
+    found = score(joined(tmp_path, "320x180", "160x96"), sample_frames=1)
     assert (found.width, found.height) == (320, 180)
     assert 40 <= found.frames <= 48
     assert found.letterbox == 0
     assert found.motion_difference is not None and found.motion_difference < 0.1
+
+
+@pytest.mark.parametrize(
+    ("pixel_format", "levels", "white"),
+    [
+        ("yuv420p", 0, 235), ("yuv420p", 1, 235), ("yuv420p", 2, 255), ("yuvj420p", 0, 255), ("gray", 0, 255),
+        ("gray", 1, 235), ("nv12", 2, 255), ("yuv420p10le", 1, 940), ("yuv420p10le", 2, 1023), ("gray10le", 2, 1023),
+    ],
+)  # fmt: skip
+def test_white_is_235_in_all_ranges(pixel_format: str, levels: int, white: int) -> None:
+    """levels: as FFmpeg counts them: 0 not said, 1 from 16 to 235, 2 from 0 to 255."""
+    frame = av.VideoFrame(62, 48, pixel_format)
+    frame.color_range = levels
+    kind = np.uint16 if white > 255 else np.uint8
+    for number, plane in enumerate(frame.planes):
+        value = (512 if white > 255 else 128) if number else white
+        plane.update(np.full(plane.buffer_size // kind().itemsize, value, kind).tobytes())
+    assert np.abs(luma_of(frame).astype(int) - 235).max() <= 1  # dithered where bits are lost
+
+
+def test_a_stream_without_times_has_the_declared_rate(tmp_path: Path) -> None:
+    film = write_video(tmp_path / "film.mp4", [Shot(48)], Style(fps=Fraction(30), sound="none"))
+    ffmpeg("-i", film.path, "-c", "copy", tmp_path / "late.ts")  # where time begins at 1.4 seconds
+    assert score(tmp_path / "late.ts").duration_ms == 1600
+    ffmpeg("-i", film.path, "-c", "copy", tmp_path / "raw.h264")
+    found = score(tmp_path / "raw.h264")
+    assert (found.frames, found.fps, found.duration_ms) == (48, 30.0, 1600)
 
 
 def test_one_frame(tmp_path: Path) -> None:
@@ -317,160 +341,6 @@ def test_frames_are_let_go_of(tmp_path: Path) -> None:
         assert sum(isinstance(thing, av.VideoFrame) for thing in gc.get_objects()) == 0
     finally:
         gc.enable()
-
-
-@pytest.fixture
-def finder(monkeypatch: pytest.MonkeyPatch) -> list[Pixels]:
-    """A module `boxes_for_tests` whose finder always sees the same two boxes, and keeps what it was shown."""
-    seen: list[Pixels] = []
-
-    def find(picture: Pixels, /) -> npt.NDArray[np.float32]:
-        seen.append(picture)
-        box = np.array([[0, 0], [40, 0], [40, 20], [0, 20]], np.float32)
-        return np.stack([box, box + np.float32([20, 0])]) if len(seen) % 2 else np.zeros((0, 4, 2), np.float32)
-
-    module = types.ModuleType("boxes_for_tests")
-    module.load = lambda: find  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "boxes_for_tests", module)
-    text_finder.cache_clear()
-    return seen
-
-
-def test_text_counts_once_where_boxes_overlap_in_every_tenth_frame(tmp_path: Path, finder: list[Pixels]) -> None:
-    path = write_video(tmp_path / "v.mp4", [Shot(40)], Style(sound="none")).path
-    found = score(path, text_finder="boxes_for_tests:load")
-    assert [picture.shape for picture in finder] == [(180, 320, 3)] * 4
-    assert found.text_area == pytest.approx(60 * 20 / (320 * 180) / 2, abs=1e-9)
-
-
-def test_text_is_looked_for_upright_and_in_bounds(tmp_path: Path, finder: list[Pixels]) -> None:
-    film = write_video(tmp_path / "v.mp4", [Shot(4)], Style(rotation=90, size=(100, 200), sound="none"))
-    score(film.path, text_finder="boxes_for_tests:load")
-    upright = finder[0]
-    assert upright.shape == (200, 100, 3)
-    assert upright[:5, :40].std() > 40  # the counter's cells are drawn in the upper left corner
-    score(write_luma(tmp_path / "large.mkv", [textured(600, 1920)]), text_finder="boxes_for_tests:load")
-    assert finder[-1].shape == (300, 960, 3)
-
-
-@pytest.mark.parametrize("name", ["no_such_module:load", "json:no_such_name"])
-def test_a_text_finder_that_is_not_there(tmp_path: Path, name: str) -> None:
-    with pytest.raises(RecipeError, match=f"text_finder {name} cannot be loaded"):
-        score(tmp_path / "not read.mp4", text_finder=name)
-
-
-def test_a_text_finder_that_fails_is_not_taken_for_a_broken_video(
-    tmp_path: Path, finder: list[Pixels], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys.modules["boxes_for_tests"], "load", lambda: lambda picture: np.zeros(3).reshape(7, 7))
-    path = write_luma(tmp_path / "v.mkv", [textured(48, 64)])
-    with pytest.raises(RecipeError, match="text_finder failed: ValueError"):
-        score(path, text_finder="boxes_for_tests:load")
-
-
-def test_rapidocr_finds_what_is_written(tmp_path: Path) -> None:
-    pytest.importorskip("rapidocr", reason="rapidocr is not installed")
-    plain = np.full((360, 640), 80, np.uint8)
-    written = plain.copy()
-    cv2.putText(written, "HELLO WORLD 42", (50, 200), cv2.FONT_HERSHEY_SIMPLEX, 2, 235, 4)
-    texts = [score(write_luma(tmp_path / f"{n}.mkv", [frame]), text_finder="rapidocr").text_area
-             for n, frame in enumerate((plain, written))]  # fmt: skip
-    assert texts[0] == 0
-    assert texts[1] == pytest.approx(495 * 58 / (360 * 640), rel=0.3)
-
-
-def refusal(path: Path, deadline: float | None = None) -> VideoRefusal:
-    with pytest.raises(RefusedVideo) as refused:
-        score_clip(path, Scores(), deadline)
-    return refused.value.reason
-
-
-def test_what_is_no_video(tmp_path: Path) -> None:
-    contents = {
-        "page.mp4": b"<!doctype html><title>Not found</title>", "empty.mp4": b"", "list.mp4": b"#EXTM3U\n/etc/hosts\n",
-        "text.mp4": b"words " * 1000,
-    }  # fmt: skip
-    for name, content in contents.items():
-        (tmp_path / name).write_bytes(content)
-        assert refusal(tmp_path / name) == VideoRefusal.NOT_A_VIDEO
-    with pytest.raises(FileNotFoundError):
-        score_clip(tmp_path / "missing.mp4", Scores())
-
-
-def test_sound_alone_is_no_video(tmp_path: Path) -> None:
-    film = write_video(tmp_path / "film.mp4", [Shot(24)])
-    alone = tmp_path / "alone.mp4"
-    ffmpeg("-i", film.path, "-vn", "-c", "copy", alone)
-    assert refusal(alone) == VideoRefusal.NOT_A_VIDEO
-
-
-def test_no_frames(tmp_path: Path) -> None:
-    path = tmp_path / "none.mp4"
-    with av.open(str(path), "w", options={"movflags": "empty_moov"}) as container:
-        stream: Any = container.add_stream("libx264", rate=24)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        container.start_encoding()
-    assert refusal(path) == VideoRefusal.NO_FRAMES
-
-
-def test_truncated(tmp_path: Path) -> None:
-    path = write_video(tmp_path / "film.mp4", [Shot(48)]).path
-    path.write_bytes(path.read_bytes()[:-4000])
-    assert refusal(path) == VideoRefusal.TRUNCATED
-
-
-def test_a_limit_in_time(tmp_path: Path) -> None:
-    path = write_video(tmp_path / "film.mp4", [Shot(48)]).path
-    assert refusal(path, time.monotonic() - 1) == VideoRefusal.TIMEOUT
-
-
-def test_frames_without_end_of_pixels(tmp_path: Path) -> None:
-    """A header that declares 16,000 x 16,000 pixels."""
-    path = write_luma(tmp_path / "film.mkv", [textured(48, 64)])
-    for name, value in ((b"\xb0\x81\x40", b"\xb0\x82\x3e\x80"), (b"\xba\x81\x30", b"\xba\x82\x3e\x80")):
-        assert name in path.read_bytes()
-        path.write_bytes(path.read_bytes().replace(name, value))
-    assert refusal(path) in (VideoRefusal.TOO_MANY_PIXELS, VideoRefusal.CORRUPT)
-
-
-@pytest.fixture(scope="module")
-def film_bytes(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    return write_video(tmp_path_factory.mktemp("film") / "film.mp4", [Shot(36), Shot(12, "cat")]).path.read_bytes()
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(seed=st.integers(0, 2**32), faults=st.integers(1, 200))
-def test_broken_files_give_scores_in_range_or_a_refusal(
-    tmp_path: Path, film_bytes: bytes, seed: int, faults: int
-) -> None:
-    rng, content = np.random.default_rng(seed), bytearray(film_bytes)
-    for place in rng.integers(0, len(content), faults):
-        content[place] = rng.integers(0, 256)
-    path = tmp_path / "broken.mp4"
-    path.write_bytes(content)
-    try:
-        found = score(path)
-    except RefusedVideo:
-        return
-    assert found.frames > 0
-    for name in SHARES:
-        value = getattr(found, name)
-        assert value is None or 0 <= value <= 1, name
-    assert found.fps > 0 and found.duration_ms >= 0
-    assert found.motion_vectors is None or math.isfinite(found.motion_vectors)
-
-
-def test_broken_frames_are_counted_and_the_rest_scored(tmp_path: Path) -> None:
-    path = write_video(tmp_path / "film.mp4", [Shot(48)], Style(sound="none")).path
-    whole, content = score(path), bytearray(path.read_bytes())
-    begin = content.index(b"mdat") + 4
-    middle = begin + (len(content) - begin) // 3
-    content[middle : middle + 400] = b"\xff" * 400
-    path.write_bytes(content)
-    found = score(path)
-    assert found.decode_errors > 0
-    assert found.frames >= 40
-    assert found.brightness == pytest.approx(whole.brightness, abs=0.1)
 
 
 def test_real_videos(real_data: Path) -> None:
