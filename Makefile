@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow bench lint types lock clean
+.PHONY: help setup demo test test-slow test-models bench lint types lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -29,6 +29,10 @@ test: setup ## the tests (10 minutes at most on 2 cores)
 test-slow: setup ## kills, large inputs, clusters
 	@$(BIN)/python -m pytest -m slow
 
+test-models: setup ## what takes torch and transformers (installs them)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 'transformers>=5,<6' pillow
+	@$(BIN)/python -m pytest tests/models
+
 bench: setup ## benchmarks against named peers; one: make bench ROW=warc-pages
 	@$(BIN)/python -m bench $(ROW)
 
@@ -39,7 +43,7 @@ types: setup ## mypy, strict
 	@$(BIN)/mypy
 
 lock: setup ## requirements.lock anew from pyproject.toml
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --all-extras pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra s3 --extra segment --extra dev pyproject.toml -o requirements.lock
 
 clean: ## remove what make made
 	rm -rf $(VENV) demo-output

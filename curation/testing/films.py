@@ -14,7 +14,7 @@ from hashlib import blake2b
 from html import escape
 from pathlib import Path
 from random import Random
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from curation.testing.videos import Film, Shot, Style, write_hls, write_video
@@ -71,7 +71,7 @@ def _written(path: str, folder: Path) -> Film:
         shots.append(_shot(dice.choice(_OTHERS), path, dice))
     webm = path.lower().endswith(".webm")
     turned = 0 if webm or dice.random() < 0.9 else 90
-    sound = dice.choice(("tone", "tone", "silence", "none"))
+    sound: Any = dice.choice(("tone", "tone", "silence", "none"))
     style = Style(size=dice.choice(_SIZES), sound=sound, rotation=turned, gop=dice.choice((12, 24, 48)), counter=False)
     return write_video(folder / f"film.{'webm' if webm else 'mp4'}", shots, style)
 

@@ -64,7 +64,7 @@ class _Asked(Exchange):
     def sized(self, status: str, body: bytes, more: str = "", *, length: int | None = None) -> None:
         """An answer. more: further header lines. length: a lie about the body."""
         ending = self.path.partition("?")[0].rpartition("/")[2].rpartition(".")[2]
-        kind = TYPES.get(ending, TYPES[""])
+        kind = TYPES[""] if self.body.startswith(b"<") else TYPES.get(ending, TYPES[""])
         size = len(body) if length is None else length
         head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {size}\r\n{more}\r\n"
         self.writer.write(head.encode("latin-1") + body)

@@ -35,7 +35,6 @@ from curation.recipe.cutting import Cut
 _TOGETHER = {"accurate": 4, "copy": 16}
 """Clips of one process. Encoders live until all are done, so memory grows with them; measured, more save no time."""
 _APART_MS = 1000  # of frames in no clip that are decoded rather than left to a process of their own
-_WARM_MS = 200  # of sound decoded before a clip: a frame of AAC needs the one before, Opus 80 ms
 _BEFORE = 10  # key frames further back from which a clip is cut again that came out wrong
 _ROUNDED = Fraction(2, 1000)  # seconds: Matroska's times are whole ms
 _MP4_VIDEO = ("h264", "hevc", "av1", "vp9", "mpeg4")
@@ -115,8 +114,9 @@ def cut(
     for copies of codecs that MP4 does not have).
 
     A result for each, in the given order; what goes wrong with one is its `problem` and touches no other. The same
-    file, clip and settings give the same bytes, whatever else is cut. Raises RefusedVideo where the file itself cannot
-    be read.
+    file, clips and settings give the same bytes; the pictures of a clip are the same whatever else is cut (not so its
+    sound: what AAC decodes to depends on where decoding began). Raises RefusedVideo where the file itself cannot be
+    read.
     """
     source, folder = read_source(Path(path), settings.max_height, deadline), Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -157,8 +157,7 @@ def _batches(source: Source, jobs: Sequence[_Job], together: int) -> Iterator[li
     for job in sorted(jobs, key=lambda job: (job.start_ms, job.end_ms)):
         seek_ms = seek(source, job.start_ms)
         is_apart = seek_ms is not None and seek_ms > end_ms + _APART_MS
-        is_again = bool(batch) and (batch[-1].start_ms, batch[-1].end_ms) == (job.start_ms, job.end_ms)
-        if batch and (len(batch) == together or is_apart or is_again):  # ffmpeg-python makes one of equal filters
+        if batch and (len(batch) == together or is_apart):
             yield batch
             batch, end_ms = [], 0
         end_ms = max(end_ms, job.end_ms)
@@ -170,7 +169,11 @@ def _batches(source: Source, jobs: Sequence[_Job], together: int) -> Iterator[li
 def _run(source: Source, jobs: Sequence[_Job], settings: Cut, deadline: float | None, back: int = 0) -> str:
     """One FFmpeg. Gives its complaint, empty where it has none."""
     left = settings.process_seconds if deadline is None else deadline - time.monotonic()
-    opened = _open(source, seek(source, jobs[0].start_ms, back))
+    options: dict[str, Any] = {"copyts": None, "noaccurate_seek": None, "fflags": "+genpts", "threads": 1}
+    seek_ms = seek(source, jobs[0].start_ms, back)
+    if seek_ms is not None:
+        options["ss"] = f"{seek_ms / 1000:.6f}"
+    opened = ffmpeg.input(_url(source.path), **options, **input_options(source.path, MAX_PIXELS))
     outputs = (_accurate if settings.mode == "accurate" else _copied)(source, jobs, settings, opened)
     try:
         run(ffmpeg.merge_outputs(*outputs).get_args(), min(settings.process_seconds, left))
@@ -179,29 +182,18 @@ def _run(source: Source, jobs: Sequence[_Job], settings: Cut, deadline: float | 
     return ""
 
 
-def _open(source: Source, seek_ms: float | None, **options: Any) -> Any:
-    """The file as an input of FFmpeg, read from a place (ms) on. Times stay as they are."""
-    options |= {"copyts": None, "noaccurate_seek": None, "fflags": "+genpts", "threads": 1}
-    if seek_ms is not None:
-        options["ss"] = f"{seek_ms / 1000:.6f}"
-    return ffmpeg.input(_url(source.path), **options, **input_options(source.path, MAX_PIXELS))
-
-
 def _accurate(source: Source, jobs: Sequence[_Job], settings: Cut, opened: Any) -> list[Any]:
-    """Decoded once; each clip's frames encoded, and noted with the times that they have in the file.
-
-    Each clip reads its own sound: what AAC decodes to depends on where decoding began.
-    """
+    """Decoded once; each clip's frames encoded, and noted with the times that they have in the file."""
     audio = source.audio if settings.audio == "keep" else None
     pictures = opened[str(source.video)].filter_multi_output("split", len(jobs))
+    sounds = None if audio is None else opened[str(audio)].filter_multi_output("asplit", len(jobs))
     outputs = []
     for place, job in enumerate(jobs):
         start, end = (source.seconds(ms - 0.51) for ms in (job.start_ms, job.end_ms))  # half way to the frame before
         streams = [_picture(source, pictures.stream(place).filter("trim", start=start, end=end))]
-        if audio is not None:
-            sound = _open(source, seek(source, job.start_ms - _WARM_MS), vn=None)[str(audio)]
+        if sounds is not None:
             start, end = source.seconds(job.start_ms), source.seconds(job.end_ms)
-            streams.append(sound.filter("atrim", start=start, end=end))
+            streams.append(sounds.stream(place).filter("atrim", start=start, end=end))
         log = {"stats_enc_pre:v": _url(job.log), "stats_enc_pre_fmt:v": "{pts} {tb}", "bsf:v": _last(source, job)}
         outputs.append(ffmpeg.output(*streams, _url(job.part), **_encoding(settings), **log, **_muxing(source, job)))
     return outputs
@@ -228,7 +220,7 @@ def _encoding(settings: Cut) -> dict[str, Any]:
 
 def _last(source: Source, job: _Job) -> str:
     """The last frame stands until the clip's end: of what is stored only the distance to the frame stored next."""
-    last = float(source.exact[source.place(job.end_ms) - 1])
+    last = float(source.exact(source.place(job.end_ms) - 1))
     length = source.seconds(job.end_ms) - last
     return f"setts=pts=PTS:dts=DTS:duration='if(gt(PTS*TB,{last - 0.0005:.6f}),{length:.6f}/TB,DURATION)'"
 
@@ -240,7 +232,7 @@ def _url(path: Path) -> str:
 def _muxing(source: Source, job: _Job) -> dict[str, Any]:
     """Times begin with the clip, and nothing in the file says when or by what it was made."""
     kind = {"f": "mp4", "movflags": "+faststart"} if job.path.suffix == ".mp4" else {"f": "matroska"}
-    start = float(source.exact[source.place(job.start_ms)])
+    start = float(source.exact(source.place(job.start_ms)))
     return {**kind, **_PLAIN, "output_ts_offset": f"{-start:.6f}"}
 
 
@@ -305,7 +297,7 @@ def _check_file(source: Source, job: _Job, said: str) -> tuple[int, int, float]:
         if len(scan.times) != job.frames:
             count = len(scan.times)
             raise _WrongClipError(f"{job.frames} frames were asked for, the clip has {count}{said and ': ' + said}")
-        first, last = source.exact[source.place(job.start_ms)], source.exact[source.place(job.end_ms) - 1]
+        first, last = source.exact(source.place(job.start_ms)), source.exact(source.place(job.end_ms) - 1)
         shown = (max(scan.times) - min(scan.times)) * (stream.time_base or 0)
         if abs(shown - (last - first)) > _ROUNDED:
             raise _WrongClipError(f"its frames span {float(shown):.3f} s, in the video {float(last - first):.3f} s")

@@ -28,7 +28,8 @@ from curation.media.video.transfer import (
     VideoRules,
     VideoTransfer,
 )
-from curation.media.video.web import Clock, Web
+from curation.media.video.turns import Clock
+from curation.media.video.web import Web
 
 OnDone = Callable[[VideoOutcome], None]
 
@@ -122,7 +123,8 @@ class _Run:
             next_s = self._queues.next_time() if len(self._active) < self._rules.video.concurrency else None
             if not self._active and (next_s is None or next_s >= deadline):
                 return
-            wait_until = min(deadline, now + (_LOOK_S if is_ready else _NOT_READY_S), next_s or deadline)
+            look_s = _LOOK_S if is_ready else _NOT_READY_S
+            wait_until = min(deadline, now + look_s, *([] if next_s is None else [next_s]))
             try:
                 ended = self._ended.get(timeout=max(wait_until - time.monotonic(), 0.001))
             except queue.Empty:

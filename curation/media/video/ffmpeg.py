@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
+import sys
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,6 +16,8 @@ from typing import IO
 
 _LAST_LINES = 5
 _LONGEST_LINE = 300  # bytes of a line that are kept
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 _QUIET = ("-nostdin", "-hide_banner", "-loglevel", "error", "-y")
 
 
@@ -32,14 +36,18 @@ def executable() -> str:
 def run(arguments: Sequence[str], seconds: float) -> None:
     """Runs FFmpeg with these arguments, `seconds` long at most. Raises FfmpegError with the last lines it said.
 
-    It is a process group of its own, which is killed as a whole; a limit of CPU time of its own ends one that outlives
-    us.
+    It is a process group of its own, which is killed as a whole, and (on Linux) dies with the thread that waits here: a
+    worker that was killed leaves none behind that still writes to its files.
     """
     if seconds <= 0:
         raise FfmpegError("no time was left")
-    command = [executable(), *_QUIET, "-timelimit", str(int(8 * seconds) + 10), *arguments]
     process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+        [executable(), *_QUIET, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        preexec_fn=_die_with_parent if _LIBC else None,  # noqa: PLW1509 - one call into a library that is loaded
     )
     lines: deque[str] = deque(maxlen=_LAST_LINES)
     reader = Thread(target=_read, args=(process.stderr, lines), daemon=True)
@@ -57,6 +65,12 @@ def run(arguments: Sequence[str], seconds: float) -> None:
     if status:
         how = f"was ended by signal {-status}" if status < 0 else f"failed ({status})"
         raise FfmpegError(f"ffmpeg {how}{_said(lines)}")
+
+
+def _die_with_parent() -> None:
+    """In the child, before it is FFmpeg."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _said(lines: deque[str]) -> str:

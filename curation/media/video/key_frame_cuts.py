@@ -5,18 +5,20 @@ A group of pictures, a key frame and all up to the next one, is decoded in full 
 - the key frames at its ends differ, and
 - one of its packets is nearly as large as the key frame at its end: the frame after a cut has little to be predicted
   from. Where none is, the only cut there can be is at that key frame, if it differs by `threshold`: it is taken for one
-  where it comes early, as encoders put them at cuts; else the group is decoded if its ends differ much more than those
-  of the group before it.
+  where it comes early, as encoders put them at cuts; else the group is decoded if it is the longest so far, or if its
+  ends differ much more than those of the group before it.
 
 Decoding ends early where, after a cut, a frame looks like the key frame at the group's end. The last group, which has
 no such frame, is judged by its packets alone.
 
 What is missed: what comes and goes within a group, such as a flash, a short shot between two parts of another, or black
-between two likenesses of one picture; a cut between shots that look alike; a cut at a key frame of a fixed rhythm in
-the middle of motion. What may be wrongly found: a cut at a key frame that comes early for another reason.
+between two likenesses of one picture; a cut between shots that look alike; a cut at a key frame of a fixed rhythm
+after a group with motion or another cut. What may be wrongly found: a cut at a key frame that comes early for another
+reason.
 
 Frames are numbered by the presentation times of all packets, decoded or not. Where those of a decoded group are not
 those of its frames (fields, hidden frames, damage) or there are none, numbers would be wrong, and nothing is given.
+Damage in a group that is left out is not seen: its frames count, though the exact mode does not have them.
 """
 
 from __future__ import annotations
@@ -50,7 +52,7 @@ _CODECS: Final = ("h264", "hevc", "vp9", "av1", "libdav1d", "mpeg1video", "mpeg2
 
 _LARGE: Final = 0.4
 """Of the key frame after it, what a packet has at least that may begin a shot. (x264 at film cuts: 0.77 to 0.79.)"""
-_EARLY: Final = 0.8
+_EARLY: Final = 0.9
 """Of the longest group so far, frames below which the next key frame comes early."""
 _STANDS_OUT: Final = 2.0
 """Times by which the ends of a group differ more than those of the one before it."""
@@ -125,7 +127,7 @@ class _Guide:
         self._reader, self._settings, self._sampler = reader, settings, Sampler()
         is_content = settings.detector == "content"
         self._cut = settings.threshold if is_content else settings.min_content_value
-        self._motion, self._longest = 0.0, 0
+        self._change, self._longest = 0.0, 0
         self._after_cut = 0 if is_content else settings.window
 
     def run(self) -> None:
@@ -140,26 +142,18 @@ class _Guide:
 
     def _judge(self, group: _Group, key: Sample, after: _Group | None, end: Sample | None) -> None:
         """Decodes a group where that is called for, or says that there is a cut at the key frame after it."""
-        change = key.change(end) if end else 0.0
-        before, self._motion = self._motion, change
-        is_early = len(group.packets) < _EARLY * self._longest
-        self._longest = max(self._longest, len(group.packets))
+        before, self._change = self._change, key.change(end) if end else 0.0
+        length, longest = len(group.packets), self._longest
+        self._longest = max(length, longest)
         if end and self._are_alike(key, end):
             return
         if group.largest >= _LARGE * (after or group).packets[0].size or self._changes_side(key, end):
             self._decode(group, after, end)
-        elif after and change >= self._settings.threshold:
-            if is_early:
-                self._found(after.begin, change)
-            elif change >= _STANDS_OUT * before:
+        elif after and self._change >= self._settings.threshold:
+            if length < _EARLY * longest:
+                self.seen.values[after.begin] = self._change
+            elif longest < _EARLY * length or self._change >= _STANDS_OUT * before:
                 self._decode(group, after, end)
-
-    def _found(self, stamp: int, value: float) -> bool:
-        """Notes a content value, and says whether it may be a cut: then its group's ends say nothing of motion."""
-        self.seen.values[stamp] = value
-        if value >= self._cut:
-            self._motion = 0.0
-        return value >= self._cut
 
     def _groups(self) -> Iterator[_Group]:
         group, size, seen = _Group(), 0, self.seen
@@ -212,7 +206,8 @@ class _Guide:
             expected.remove(frame.pts)
             sample = self._noted(frame, frame.pts)
             if last:
-                since = 0 if self._found(frame.pts, sample.change(last)) else since + (since >= 0)
+                value = self.seen.values[frame.pts] = sample.change(last)
+                since = 0 if value >= self._cut else since + (since >= 0)
             last = sample
             if end and since >= self._after_cut and self._are_alike(sample, end):
                 break
@@ -220,7 +215,7 @@ class _Guide:
             if expected:
                 raise _UnnumberedError
             if after and end and last:
-                self._found(after.begin, end.change(last))
+                self.seen.values[after.begin] = end.change(last)
         self._reader.restart()
 
     def _frames(self, packets: Packets) -> Iterator[VideoFrame]:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 MAX_PAGES: Final = 64
 """Requests before a video begins; the sites that yt-dlp knows need up to some 20."""
+KEPT_PAGES: Final = 4
+"""Pages of the largest size that are held in memory for one video."""
 HEAD_BYTES: Final = 4096
 
 _OWN_HEADERS = frozenset(
@@ -127,7 +129,10 @@ class Line:
     in_segments: bool = False
     done_bytes: int = 0
     """Of files and segments of this video that are on the disk."""
+    segment_bytes: int | None = None
+    """Of a segment, instead of the recipe's."""
     pages: int = 0
+    page_bytes: int = 0
     kept: dict[str, Page] = field(default_factory=dict)
     stash: dict[str, Answer] = field(default_factory=dict)
     """An answer that turned out to be the video itself, under the addresses that lead to it."""
@@ -158,10 +163,15 @@ class Line:
         return body.decode("utf-8", "replace"), final
 
     def close(self) -> None:
-        for answer in self.stash.values():
-            answer.close()
+        """Gives back what is still open."""
+        self._drop_stash()
         if self.last is not None:
             self.last.close()
+
+    def _drop_stash(self) -> None:
+        for answer in self.stash.values():
+            answer.close()  # before anything else is asked: it may be the host's last turn
+        self.stash = {}
 
     def page(self, call: Call) -> Page:
         """Anything but the video's own bytes; of those, should they come, the first. Raises FetchFaultError."""
@@ -172,17 +182,19 @@ class Line:
         if self.pages > MAX_PAGES:
             words = f"more than {MAX_PAGES} requests, and no video yet"
             raise FetchFaultError(ErrorClass.BAD_RESPONSE, words, transient=False)
+        self._drop_stash()
         answer = self.visitor.open(call)
         url = answer.target.url
         if answer.fault is None and plain and _is_media(answer):
             body = answer.head(HEAD_BYTES)
-            for old in self.stash.values():
-                old.close()
             self.stash = dict.fromkeys((call.url, url), answer)
         else:
-            answer.limit(self.video.page_bytes)
-            body = answer.read()
-            answer.close()
+            try:
+                answer.limit(min(self.video.page_bytes, KEPT_PAGES * self.video.page_bytes - self.page_bytes))
+                body = answer.read()
+            finally:
+                answer.close()
+            self.page_bytes += len(body)
         page = answer.status, url, _plain(answer), body, answer.fault
         if answer.fault is not None:
             self.visitor.failed = call.url, answer.fault
@@ -194,7 +206,10 @@ class Line:
         asked = _RANGE(call.headers.get("Range", ""))
         start = int(asked[1]) if asked else 0
         answer = self.stash.pop(call.url, None) if asked is None and call.method == "GET" else None
-        if answer is None:
+        if answer is not None:
+            self.stash = {}
+        else:
+            self._drop_stash()
             if start and track.validator:
                 call = Call(call.url, call.method, {**call.headers, "If-Range": track.validator}, call.body)
             answer = self.visitor.open(call)
@@ -217,13 +232,15 @@ class Line:
         return _Streamed(answer)
 
     def _segment(self, call: Call) -> Response:
+        self._drop_stash()
         answer = self.last = self.visitor.open(call)
         self._check(call, answer)
         asked = _RANGE(call.headers.get("Range", ""))
         if (answer.status == 206) != (asked is not None) or (asked and not _fits(answer, int(asked[1]), "")):
             answer.close()
             raise FetchFaultError(ErrorClass.BAD_RESPONSE, "not the range that was asked for", transient=False)
-        answer.limit(max(min(self.video.segment_bytes, self.video.max_bytes - self.done_bytes), 0))
+        most = self.segment_bytes or self.video.segment_bytes
+        answer.limit(max(min(most, self.video.max_bytes - self.done_bytes), 0))
         return _Streamed(answer, self)
 
     def _check(self, call: Call, answer: Answer) -> None:

@@ -42,7 +42,6 @@ class MotionVectors:
         vectors = _side_data(frame).get("MOTION_VECTORS") if kind == PictureType.P else None
         if vectors is not None and self._anchor is not None:
             found = vectors.to_ndarray()
-            found = found[found["source"] < 0]  # from the past: others are of a second field or a faulty stream
             area = found["w"].astype(np.float64) * found["h"]
             scale = np.maximum(found["motion_scale"], 1) * float(self._place - self._anchor)
             length = np.hypot(found["motion_x"], found["motion_y"]) / scale

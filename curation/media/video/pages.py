@@ -17,8 +17,7 @@ from typing import Any, Final
 from curation.media.outcomes import ErrorClass, FetchFaultError, printable
 from curation.media.video.calls import Call, fault_from, fault_to
 from curation.media.video.facts import RefusedVideo, VideoRefusal
-from curation.media.video.turns import SLICE_S
-from curation.media.video.web import Clock
+from curation.media.video.turns import SLICE_S, Clock
 from curation.recipe.video import VideoSettings
 
 THINK_S: Final = 120.0
@@ -91,7 +90,10 @@ class _Reader:
                 status, url, headers, found, fault = None, call.url, {}, b"", error
             self._say(
                 {
-                    "status": status, "url": url, "headers": headers, "fault": fault and fault_to(fault),
+                    "status": status,
+                    "url": url,
+                    "headers": headers,
+                    "fault": fault and fault_to(fault),
                     "body": base64.b64encode(found).decode(),
                 }
             )

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from yt_dlp import YoutubeDL
+from yt_dlp.dependencies import Cryptodome
 from yt_dlp.downloader.dash import DashSegmentsFD
 from yt_dlp.downloader.fragment import FragmentFD
 from yt_dlp.downloader.hls import HlsFD
@@ -32,6 +33,8 @@ from curation.media.video.line import Line, RulesRH, Track
 if TYPE_CHECKING:
     from curation.recipe.video import VideoSettings
 
+SLOW_BYTES: Final = 1 << 20
+"""Of an encrypted segment where pycryptodomex is not installed: Python alone decrypts 0.1 MB/s, heedless of clocks."""
 MAX_SEGMENTS: Final = 50_000
 """Of a playlist; 14 hours at 1 s each."""
 
@@ -125,6 +128,8 @@ class Player(YoutubeDL):  # type: ignore[misc]
         text, url = self.line.text(info["url"])
         check_playlist(text, self.line.video)
         self.line.playlist_url = url
+        if "METHOD=AES-128" in text and not Cryptodome.AES:
+            self.line.segment_bytes = SLOW_BYTES
         return {"hls_media_playlist_data": text, "url": url, "_digest": sha256(text.encode()).hexdigest()}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
@@ -200,6 +200,12 @@ def _named(path: Path) -> Iterator[None]:
 _MAGICS = (b"\x1a\x45\xdf\xa3", b"RIFF", b"FLV", b"OggS", b"GIF8", b"G", b"\x00\x00\x01", b"\x30\x26\xb2\x75", b"#EXT")
 
 
+def _packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+    """PyAV ends in an IndexError where a stream began late in the file; by then all packets have come."""
+    with suppress(IndexError):
+        yield from container.demux(stream)
+
+
 def scan_packets(container: InputContainer, stream: VideoStream, deadline: float | None) -> Scan:
     """All packets of a stream; of the others in its container, none will be read."""
     for other in container.streams:
@@ -207,7 +213,7 @@ def scan_packets(container: InputContainer, stream: VideoStream, deadline: float
             other.discard = av.stream.Discard.all
     stream.codec_context.thread_count = 1  # frame threads would hold back the first frame
     scan = Scan()
-    for packet in container.demux(stream):
+    for packet in _packets(container, stream):
         check_deadline(deadline, "reading the packets")
         scan.add(packet, stream)
         if scan.packets > _MAX_PACKETS:

@@ -126,7 +126,7 @@ def score_clip(path: str | Path, settings: Scores, deadline: float | None = None
 def luma_of(frame: VideoFrame) -> Luma:
     """The luma of a frame, (height, width) as it is stored, 16 black to 235 white; a view where that saves a copy."""
     if frame.format.name not in _PLANAR:
-        frame = frame.reformat(format="yuv420p", dst_color_range=_MPEG)
+        frame = frame.reformat(format="yuv420p")
     plane = frame.planes[0]
     stored = np.frombuffer(memoryview(plane), np.uint8)
     luma = stored.reshape(-1, plane.line_size)[: frame.height, : frame.width]

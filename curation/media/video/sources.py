@@ -29,8 +29,10 @@ class Source:
     """Indices of the streams."""
     start: Fraction
     """Seconds at which the container starts: FFmpeg counts from 0."""
-    exact: list[Fraction]
-    """Seconds of all frames, as FFmpeg counts."""
+    unit: Fraction
+    """Seconds in which `stamps` count."""
+    stamps: Ints
+    """Times of all frames as FFmpeg counts, exactly."""
     times: Ints
     stored: Ints
     """The same, in the order in which the frames are stored."""
@@ -43,6 +45,10 @@ class Source:
     def seconds(self, ms: float) -> float:
         """A time of ours as FFmpeg counts it."""
         return float(self.start) + ms / 1000
+
+    def exact(self, place: int) -> Fraction:
+        """Seconds of a frame, as FFmpeg counts."""
+        return int(self.stamps[place]) * self.unit
 
     def place(self, ms: int) -> int:
         """Index of the first frame at a time or after it."""
@@ -63,7 +69,7 @@ def read_source(path: Path, max_height: int | None, deadline: float | None) -> S
         return Source(
             path=path, container=container.format.name, video=video.index, audio=audio.index if audio else None,
             codecs=(video.codec.canonical_name, audio.codec.canonical_name if audio else None), start=start,
-            exact=[at * unit for at in sorted(scan.times)], times=np.sort(stored), stored=stored,
+            unit=unit, stamps=np.sort(np.array(scan.times, np.int64)), times=np.sort(stored), stored=stored,
             keys=np.sort(stored[scan.keys]), is_scaled=is_scaled,
             end_ms=round(1000 * ((scan.last[0] + scan.standing(video)) * unit - start)),
             size=(max(2, width // 2 * 2), max(2, height // 2 * 2)),

@@ -18,7 +18,8 @@ from curation.media.video.facts import RefusedVideo, VideoFacts, VideoRefusal
 from curation.media.video.ffmpeg import FfmpegError, run
 from curation.media.video.info import VideoInfo, described_info
 from curation.media.video.pages import PageReaders
-from curation.media.video.web import Clock, Visitor, Web
+from curation.media.video.turns import Clock
+from curation.media.video.web import Visitor, Web
 from curation.recipe.network import FetchSettings
 from curation.recipe.video import VideoSettings
 

@@ -1,4 +1,4 @@
-"""Whose turn it is to ask a host, for threads that share its limits."""
+"""Whose turn it is to ask a host, for threads that share its limits, and for how long each may go on."""
 
 from __future__ import annotations
 
@@ -13,6 +13,36 @@ from curation.recipe.network import FetchSettings
 
 SLICE_S: Final = 0.25
 """Longest wait, in seconds, between two looks whether a thread is to stop."""
+
+
+class Clock:
+    """When a video's time is over. ends, deadline: by time.monotonic(); of the video, and of the whole list."""
+
+    def __init__(self, ends: float, deadline: float, stop: threading.Event) -> None:
+        self.ends = ends
+        self._deadline = deadline
+        self._stop = stop
+
+    def check_run(self) -> None:
+        """Raises FetchFaultError: CANCELLED, DEADLINE."""
+        if time.monotonic() >= self._deadline:
+            raise FetchFaultError(ErrorClass.DEADLINE, "not done when the time was over", transient=True)
+        if self._stop.is_set():
+            raise FetchFaultError(ErrorClass.CANCELLED, "not done when the run stopped", transient=True)
+
+    def check(self) -> None:
+        """Raises FetchFaultError: CANCELLED, DEADLINE, TIMEOUT."""
+        self.check_run()
+        if time.monotonic() >= self.ends:
+            raise FetchFaultError(ErrorClass.TIMEOUT, "the video's time is used up", transient=True)
+
+    def for_probe(self, least: float) -> float:
+        """Until when the file may be looked at, for `least` seconds at least if the list has so long."""
+        return min(max(self.ends, time.monotonic() + least), self._deadline)
+
+    def left(self, most: float) -> float:
+        """Seconds for a step that may take `most`; at least a millisecond."""
+        return max(min(most, self.ends - time.monotonic(), self._deadline - time.monotonic()), 0.001)
 
 
 @dataclass(slots=True)

@@ -24,40 +24,10 @@ from curation.media.outcomes import ErrorClass, FetchFaultError
 from curation.media.robots_header import product_token, refused_directive
 from curation.media.targets import BadUrlError, Target, parse_target, redirect_target
 from curation.media.video.calls import READ_BYTES, Call
-from curation.media.video.turns import SLICE_S, Turns
+from curation.media.video.turns import SLICE_S, Clock, Turns
 from curation.recipe.network import FetchSettings
 
 _GZIP_OR_ZLIB: Final = 47  # window bits: zlib's own way to say "either"
-
-
-class Clock:
-    """When a video's time is over. ends, deadline: by time.monotonic(); of the video, and of the whole list."""
-
-    def __init__(self, ends: float, deadline: float, stop: threading.Event) -> None:
-        self.ends = ends
-        self._deadline = deadline
-        self._stop = stop
-
-    def check_run(self) -> None:
-        """Raises FetchFaultError: CANCELLED, DEADLINE."""
-        if self._stop.is_set():
-            raise FetchFaultError(ErrorClass.CANCELLED, "not done when the run stopped", transient=True)
-        if time.monotonic() >= self._deadline:
-            raise FetchFaultError(ErrorClass.DEADLINE, "not done when the time was over", transient=True)
-
-    def check(self) -> None:
-        """Raises FetchFaultError: CANCELLED, DEADLINE, TIMEOUT."""
-        self.check_run()
-        if time.monotonic() >= self.ends:
-            raise FetchFaultError(ErrorClass.TIMEOUT, "the video's time is used up", transient=True)
-
-    def for_probe(self, least: float) -> float:
-        """Until when the file may be looked at, for `least` seconds at least if the list has so long."""
-        return min(max(self.ends, time.monotonic() + least), self._deadline)
-
-    def left(self, most: float) -> float:
-        """Seconds for a step that may take `most`; at least a millisecond."""
-        return max(min(most, self.ends - time.monotonic(), self._deadline - time.monotonic()), 0.001)
 
 
 class Web:
@@ -114,6 +84,8 @@ class Answer:
     def __init__(self, target: Target, response: http.client.HTTPResponse, leave: Callable[[], None]) -> None:
         self.target, self.status, self.headers = target, response.status, response.headers
         self.fault: FetchFaultError | None = None
+        self.on_end: Callable[[FetchFaultError | None], None] = _nothing
+        """Called when the body has come to its end, or failed."""
         self._response, self._leave = response, leave
         self._most, self._size = READ_BYTES, 0
         self._over = False
@@ -123,9 +95,6 @@ class Answer:
         self._inflater = zlib.decompressobj(_GZIP_OR_ZLIB) if coding in ("gzip", "x-gzip", "deflate") else None
         if self.encoded and self._inflater is None:
             raise FetchFaultError(ErrorClass.BAD_RESPONSE, f"Content-Encoding {coding[:40]!r}", transient=False)
-
-    on_end: Callable[[FetchFaultError | None], None] = staticmethod(lambda fault: None)
-    """Called when the body has come to its end, or failed."""
 
     @property
     def kept(self) -> dict[str, str]:
@@ -387,8 +356,8 @@ def _too_large(what: str, most: int) -> FetchFaultError:
     return FetchFaultError(ErrorClass.TOO_LARGE, f"{what}, more than {most} are not taken", transient=False)
 
 
-def _nothing() -> None:
-    return
+def _nothing(*_: object) -> None:
+    """For answers of which nobody wants to know more."""
 
 
 def _fault(error: http.client.HTTPException | OSError, *, began: bool) -> FetchFaultError:

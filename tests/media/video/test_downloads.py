@@ -131,6 +131,14 @@ def test_limits_of_each_host_are_kept_by_all_threads(server: VideoServer, tmp_pa
     assert max(entry.concurrent for entry in server.log) == 2
 
 
+def test_limits_hold_for_the_host_that_others_lead_to(server: VideoServer, tmp_path: Path) -> None:
+    goals = [server.url("h7.test", f"/slow/{number}.mp4") for number in range(7)]
+    urls = [server.url(host, f"/moved/1.mp4?to={goal}") for host, goal in zip(_HOSTS[:7], goals, strict=True)]
+    outcomes = _fetch(urls, VideoRules(_network(server, per_host_concurrency=2), _video(), tmp_path))
+    assert [outcome.final_url for outcome in outcomes] == goals
+    assert max(entry.concurrent for entry in server.requests_of("h7.test")) == 2
+
+
 def test_several_videos_come_at_once(server: VideoServer, tmp_path: Path) -> None:
     urls = [server.url(host, "/slow/1.mp4") for host in _HOSTS]
     begun = time.monotonic()

@@ -90,7 +90,9 @@ def test_what_does_not_prove_that_it_is_the_same_is_not_continued(server: VideoS
     (tmp_path / "v.mp4.part").write_bytes(b"something else")
     (tmp_path / "v.mp4.json").write_text(json.dumps({"url": "http://a.test/", "validator": '"1"'}))
     assert _bytes(_fetch(url, _rules(server, tmp_path))) == made_up_video(_HOST, "/1.mp4")
-    assert _ranges(server) == [None]
+    (tmp_path / "v.mp4.part").write_bytes(b"something else")
+    assert _bytes(_fetch(url, _rules(server, tmp_path))) == made_up_video(_HOST, "/1.mp4")
+    assert _ranges(server) == [None, None]
     for memo in ("", "{", "[]", '{"url": 1}'):
         (tmp_path / "v.mp4.part").write_bytes(b"something else")
         (tmp_path / "v.mp4.json").write_text(memo)
@@ -144,6 +146,28 @@ def test_a_killed_transfer_of_segments_is_continued(server: VideoServer, tmp_pat
     after = Counter(server.paths) - before
     assert after[names[0]] == 0 and after[names[3]] == 1
     assert [path.name for path in tmp_path.iterdir()] == ["v.mp4"]
+
+
+def test_a_segment_that_was_written_but_not_noted_is_not_there_twice(server: VideoServer, tmp_path: Path) -> None:
+    server.files["/hls/index.m3u8"] = playlist(["0.ts", "1.ts", "/flaky/2.ts", "3.ts"])
+    url, once = server.url(_HOST, "/hls/index.m3u8"), _rules(server, tmp_path, {"attempts": 1})
+    assert _fetch(url, once).transient
+    part = tmp_path / "v.mp4.part"
+    assert part.stat().st_size == 10_000
+    with part.open("ab") as file:  # as if it were killed before it could note the third
+        file.write(b"z" * 777)
+    assert _fetch(url, once).transient
+    wanted = _SEGMENTS["/hls/0.ts"] + _SEGMENTS["/hls/1.ts"] + made_up_video(_HOST, "/2.ts") + _SEGMENTS["/hls/3.ts"]
+    assert _bytes(_fetch(url, once)) == wanted
+    assert Counter(server.paths)["/hls/1.ts"] == 1
+
+
+def test_segments_of_another_playlist_are_not_continued(server: VideoServer, tmp_path: Path) -> None:
+    server.files["/hls/index.m3u8"] = playlist(["0.ts", "1.ts", "/error/2.ts"])
+    url, once = server.url(_HOST, "/hls/index.m3u8"), _rules(server, tmp_path, {"attempts": 1})
+    assert _fetch(url, once).transient
+    server.files["/hls/index.m3u8"] = playlist(["5.ts", "4.ts", "3.ts"])
+    assert _bytes(_fetch(url, once)) == b"".join(_SEGMENTS[f"/hls/{number}.ts"] for number in (5, 4, 3))
 
 
 # ------------------------------------------------------------------------------------------- segments
@@ -249,6 +273,19 @@ def test_picture_and_sound_from_two_playlists_are_joined(server: VideoServer, tm
         assert [stream.type for stream in container.streams] == ["video"]
 
 
+def test_dash_is_spoken(server: VideoServer, tmp_path: Path) -> None:
+    film = write_video(tmp_path / "film.mp4", [Shot(48)], Style(size=(64, 48)))
+    (tmp_path / "dash").mkdir()
+    run(["-i", str(film.path), "-c", "copy", "-seg_duration", "1", "-f", "dash", str(tmp_path / "dash" / "a.mpd")], 20)
+    for path in (tmp_path / "dash").iterdir():
+        server.files[f"/dash/{path.name}"] = path.read_bytes()
+    outcome = _fetch(server.url(_HOST, "/dash/a.mpd"), _rules(server, tmp_path / "out"))
+    with av.open(str(outcome.path)) as container:
+        assert [stream.type for stream in container.streams] == ["video", "audio"]
+        assert sum(1 for _ in container.decode(video=0)) == 48
+    assert max(Counter(server.paths).values()) == 1
+
+
 # ------------------------------------------------------------------------------------------- pages
 
 
@@ -297,6 +334,24 @@ def test_a_file_without_an_ending_is_asked_for_once(server: VideoServer, tmp_pat
     moved = _fetch(server.url(_HOST, "/moved/x?to=/clip"), _rules(server, tmp_path))
     assert _bytes(moved) == made_up_video(_HOST, "clip")
     assert server.paths == ["/clip", "/moved/x?to=/clip", "/clip"]
+
+
+def test_with_one_turn_per_host_nothing_waits_for_itself(server: VideoServer, tmp_path: Path) -> None:
+    rules = _rules(server, tmp_path, {"per_host_concurrency": 1}, subtitles=["en"])
+    server.files["/watch"] = _page('<video src="/hls/index.m3u8"><track srclang="en" src="/en.vtt"></video>')
+    server.files["/hls/index.m3u8"] = playlist(_NAMES)
+    server.files["/en.vtt"] = b"WEBVTT"
+    outcome = _fetch(server.url(_HOST, "/watch"), rules)
+    assert (_bytes(outcome), len(outcome.info.subtitles)) == (_WHOLE, 1)
+    half = _fetch(server.url(_HOST, "/half/1"), rules)  # known by its type, broken off, continued
+    assert _bytes(half) == made_up_video(_HOST, "/1")
+    assert max(entry.concurrent for entry in server.log) == 1
+
+
+def test_a_page_named_like_a_file_is_a_page(server: VideoServer, tmp_path: Path) -> None:
+    server.files["/wiki/File:Flower.webm"] = _page('<video src="/file/1.mp4"></video>')
+    outcome = _fetch(server.url(_HOST, "/wiki/File:Flower.webm"), _rules(server, tmp_path))
+    assert _bytes(outcome) == made_up_video(_HOST, "/1.mp4")
 
 
 def test_a_missing_subtitle_does_not_empty_the_sample(server: VideoServer, tmp_path: Path) -> None:
