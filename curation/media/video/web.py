@@ -19,7 +19,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from curation.media.addresses import AddressBook
-from curation.media.client import _REDIRECTS, _kept, _status_fault, retry_after
+from curation.media.client import REDIRECTS, kept_headers, retry_after, status_fault
 from curation.media.outcomes import ErrorClass, FetchFaultError
 from curation.media.robots_header import product_token, refused_directive
 from curation.media.targets import BadUrlError, Target, parse_target, redirect_target
@@ -99,7 +99,7 @@ class Answer:
     @property
     def kept(self) -> dict[str, str]:
         """Headers as a ledger keeps them."""
-        return _kept(self.headers)  # type: ignore[arg-type]  # all that it asks for is items()
+        return kept_headers(self.headers)  # type: ignore[arg-type]  # all that it asks for is items()
 
     @property
     def length(self) -> int | None:
@@ -206,7 +206,7 @@ class Visitor:
                 raise FetchFaultError(ErrorClass.REFUSED, "it leads to what is refused", transient=False)
             answer = self._asked(target, call)
             location = answer.headers.get("Location")
-            if answer.status not in _REDIRECTS or location is None:
+            if answer.status not in REDIRECTS or location is None:
                 answer.on_end = partial(self._ended, first, target)
                 return answer
             answer.close()
@@ -260,9 +260,9 @@ class Visitor:
             response.close()
             wire.sock.close()
             raise
-        redirects = response.status in _REDIRECTS and "Location" in response.headers
+        redirects = response.status in REDIRECTS and "Location" in response.headers
         if response.status not in (200, 206) and not redirects:
-            answer.fault = _status_fault(
+            answer.fault = status_fault(
                 response.status, retry_after(response.headers.get("Retry-After"), time.time())
             )
         return answer
