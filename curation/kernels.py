@@ -36,6 +36,7 @@ SOURCES = (
     "concepts/_white_space",
     "concepts/prepare",
     "media/area",
+    "media/video/content",
 )
 """All modules with kernels, and all whose functions or constants end up in them."""
 
