@@ -24,6 +24,7 @@ WORDS = {
     "cut_failed": "clips that could not be cut",
     "source_gone": "videos whose file is gone",
     "video_timeout": "videos that took too long",
+    "crashed": "videos that ended the process that looked at them",
     "not_scored": "clips that could not be scored",
     "copied_video": "clips of copies of a video",
     "duplicate": "near copies of another clip",

@@ -48,6 +48,7 @@ ERRORS = {
     "too_long": "too long",
     "live_stream": "a stream without an end",
     "video_timeout": "took too long to read",
+    "crashed": "ended the process that looked at it",
     "unavailable": "the site does not give the video",
     "no_clips": "no clip of the video is kept",
     "other_modality": "fetched as a video, kept as an image as well",

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from curation.errors import StageError
-from curation.media.video.facts import RefusedVideo
+from curation.media.video.facts import RefusedVideo, VideoRefusal
 from curation.recipe import Clips as ClipsSection
 from curation.recipe import Recipe
 from curation.runner.stage import Law, Planning, Task
@@ -23,11 +23,12 @@ from curation.stages.clip_settings import CLIPS_CODE, clips_kind
 from curation.stages.fetch_videos import remove_sources
 from curation.stages.row_shards import TARS, Place, RowShards
 from curation.stages.scenes import obtained
-from curation.stages.video_units import SOURCE_GONE, Row, VideoUnitStage, local_file, of_unit
+from curation.stages.video_units import SOURCE_GONE, Attempts, Row, VideoUnitStage, local_file, of_unit
 from curation.storage import Store
 
 PARTS = "_runs/clips/parts"
 _ROWS = 1000
+_FAILED = frozenset((SOURCE_GONE, *map(str, VideoRefusal)))
 _MARKS = ("chapters", "subtitles")
 _ABOUT = ("media_id", "start_ms", "end_ms", "start_frame", "end_frame", "frames", "duration_ms", "width", "height",
           "fps", "has_audio", "text")  # fmt: skip
@@ -89,10 +90,11 @@ class Clips(VideoUnitStage):
         settings = {name: value for name, value in task.settings.items() if name != "keep_source"}
         section = ClipsSection.model_validate(settings)
         new: list[Row] = []
+        attempts = Attempts(task.store, self.name, unit)
         for video in videos:
             if video["media_id"] not in done:
                 part = f"{_parts(unit)}/{video['media_id']}-{video['sha256'][:12]}"
-                found = task.store.read_json(f"{part}.json") or _made(video, section, part, task.store)
+                found = task.store.read_json(f"{part}.json") or _made(video, section, part, attempts)
                 pieces += found["pieces"]
                 new += found["clips"]
         writer.counts["videos"] += len(videos)
@@ -102,6 +104,7 @@ class Clips(VideoUnitStage):
         _write(pieces, [*clips, *new], writer)
 
     def committed(self, unit: Unit, task: Task) -> None:
+        super().committed(unit, task)
         task.store.remove_tree(_parts(unit))
         if not task.settings["keep_source"]:
             media = obtained(task.store, unit.inputs["media"])
@@ -151,22 +154,24 @@ def _carried(report: UnitReport, videos: list[Row], store: Store) -> tuple[list[
     """(pieces, clips) that an earlier unit of the same settings made of the same files."""
     files = {(video["media_id"], video["sha256"]) for video in videos}
     pieces = store.table(report.paths(PIECES.name), PIECES.schema).to_pylist()
-    kept = [row for row in pieces if (row["media_id"], row["sha256"]) in files]
+    failed = {row["media_id"] for row in pieces if row["dropped"] in _FAILED}
+    kept = [row for row in pieces if (row["media_id"], row["sha256"]) in files and row["media_id"] not in failed]
     media = {row["media_id"] for row in kept}
     clips = store.table(report.paths(CLIPS.name), CLIPS.schema).to_pylist()
     return kept, [row for row in clips if row["media_id"] in media]
 
 
-def _made(video: Row, section: ClipsSection, part: str, store: Store) -> dict[str, list[Row]]:
+def _made(video: Row, section: ClipsSection, part: str, attempts: Attempts) -> dict[str, list[Row]]:
     """The pieces and clips of a video, the clips' files in a tar of its own; kept for a later attempt."""
     from curation.media.video.clipping import clip_video, whole_video  # PyAV's libraries: only where videos are
 
-    pieces, clips = [], []
+    store, pieces, clips = attempts.store, [], []
     try:
         if video["status"] != "ok":
             raise RefusedVideo(video["error"], video["detail"])
         with local_file(store, video["path"]) as path, TemporaryDirectory(prefix="curation-clips-") as folder:
-            made = clip_video(path, video, section, Path(folder), time.monotonic() + section.seconds_per_video)
+            with attempts.at(video["media_id"]):
+                made = clip_video(path, video, section, Path(folder), time.monotonic() + section.seconds_per_video)
             pieces, clips = made.pieces, made.clips
             if clips:
                 SHARDS.put(clips, f"{part}.tar", made.read, store)

@@ -30,6 +30,7 @@ from curation.runner.stage import Task
 from curation.runner.units import Unit, UnitReport, UnitWriter, digest
 from curation.schemas import MEDIA, VIDEOS
 from curation.stages.buckets import conformed
+from curation.stages.video_units import MOST_ENDED, refusing
 from curation.storage import Store
 
 if TYPE_CHECKING:
@@ -174,8 +175,19 @@ class VideoFetching:
 
 
 def _judged(probe: Any, most_s: float, path: Path, deadline: float) -> VideoFacts:
-    """The facts of a transferred file. Raises RefusedVideo."""
-    facts: VideoFacts = probe(path, max_pixels=MAX_PIXELS, deadline=deadline)
+    """The facts of a transferred file. Raises RefusedVideo, also for a file that ended processes before."""
+    ended = sorted(path.parent.glob(f"{path.name}.begun-*"))
+    if len(ended) >= MOST_ENDED:
+        for mark in ended:
+            mark.unlink()
+        raise RefusedVideo(VideoRefusal.CRASHED, f"{len(ended)} processes ended while they probed it")
+    mark = path.with_name(f"{path.name}.begun-{len(ended)}")
+    mark.touch()
+    try:
+        with refusing():
+            facts: VideoFacts = probe(path, max_pixels=MAX_PIXELS, deadline=deadline)
+    finally:
+        mark.unlink()
     if facts.duration_ms > 1000 * most_s:
         words = f"{facts.duration_ms / 1000:.0f} s; fetch.video.max_duration_s is {most_s:g}"
         raise RefusedVideo(VideoRefusal.TOO_LONG, words)

@@ -13,7 +13,7 @@ from curation.runner.stage import Law, Planning, Task
 from curation.runner.units import Unit, UnitWriter
 from curation.schemas import MEDIA, SCENES, VIDEOS
 from curation.stages.clip_settings import SCENES_CODE, scenes_kind
-from curation.stages.video_units import SOURCE_GONE, Row, VideoUnitStage, local_file, of_unit
+from curation.stages.video_units import SOURCE_GONE, Attempts, Row, VideoUnitStage, local_file, of_unit
 from curation.storage import Store
 
 _OF_MEDIA = ["media_id", "media_bucket", "status", "path", "stored_sha256"]
@@ -48,8 +48,10 @@ class Scenes(VideoUnitStage):
             rows = task.store.table(report.paths(SCENES.name), SCENES.schema).to_pylist()
             known = {(row["media_id"], row["sha256"]): row for row in rows if row["status"] == "ok"}
         settings = ScenesSection.model_validate(task.settings)
+        attempts = Attempts(task.store, self.name, unit)
         for media in obtained(task.store, unit.inputs["media"]):
-            row = known.get((media["media_id"], media["stored_sha256"])) or _looked_at(media, task.store, settings)
+            row = known.get((media["media_id"], media["stored_sha256"]))
+            row = row or _looked_at(media, task.store, settings, attempts)
             writer.counts["ok" if row["status"] == "ok" else f"failed:{row['error']}"] += 1
             writer.write(SCENES, pa.RecordBatch.from_pylist([row], schema=SCENES.schema))
 
@@ -60,12 +62,12 @@ def obtained(store: Store, paths: list[str]) -> list[Row]:
     return sorted(rows, key=lambda row: str(row["media_id"]))
 
 
-def _looked_at(media: Row, store: Store, settings: ScenesSection) -> Row:
+def _looked_at(media: Row, store: Store, settings: ScenesSection, attempts: Attempts) -> Row:
     from curation.media.video.cuts import detect_shots  # PyAV's libraries: only where videos are
 
     row = {"media_id": media["media_id"], "media_bucket": media["media_bucket"], "sha256": media["stored_sha256"]}
     try:
-        with local_file(store, media["path"]) as path:
+        with local_file(store, media["path"]) as path, attempts.at(media["media_id"]):
             shots = detect_shots(path, settings)
     except FileNotFoundError:
         words = f"{media['path']} is gone: to fetch it again, remove its unit's reports in _runs/fetch/reports"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,12 +12,16 @@ from typing import Any, ClassVar
 
 import fsspec
 
+from curation.errors import CurationError
+from curation.media.video.facts import RefusedVideo, VideoRefusal
 from curation.runner.stage import Manifest, Planning, Task, UnitStage
 from curation.runner.units import Unit, UnitReport, UnitWriter, read_report, report_name, reports_folder
 from curation.storage import Store
 
 Row = dict[str, Any]
 
+MOST_ENDED = 2
+"""Processes that ended at a video, after which no other is lost to it; a task has four attempts."""
 SOURCE_GONE = "source_gone"
 """Error of a video whose file was removed (fetch.video.keep_source) before it was looked at."""
 
@@ -57,6 +62,9 @@ class VideoUnitStage(UnitStage):
             units.append(Unit(name, {**inputs, "earlier": earlier}, unit.identity))
         return units
 
+    def committed(self, unit: Unit, task: Task) -> None:
+        Attempts(task.store, self.name, unit).end()
+
     def earlier(self, unit: Unit, task: Task, writer: UnitWriter) -> UnitReport | None:
         """The last report of the same name and kind; marks the unit's own."""
         writer.facts["kind"] = task.context["kind"]
@@ -70,6 +78,41 @@ def of_unit(manifest: Manifest, name: str, dataset: str) -> tuple[list[str], lis
     """(paths, content) of a dataset of one unit; empty where the stage has no such unit."""
     report = manifest.reports.get(name)
     return (report.paths(dataset), report.content(dataset)) if report else ([], [])
+
+
+class Attempts:
+    """What a unit is at, told in the work folder before a library opens a file: one that ends the process twice, as a
+    decoder may, is refused, so that it does not end every further attempt and run.
+    """
+
+    def __init__(self, store: Store, stage: str, unit: Unit) -> None:
+        self.store, self._folder = store, f"_runs/{stage}/begun/{report_name(unit).removesuffix('.json')}"
+        self._ended = Counter(name.rpartition("-")[0] for name in store.names(self._folder))
+
+    @contextmanager
+    def at(self, key: str) -> Iterator[None]:
+        """key: of the video or clip. Whatever it makes a library raise is its refusal, too, with the error's name.
+
+        Raises RefusedVideo.
+        """
+        if self._ended[key] >= MOST_ENDED:
+            words = f"{self._ended[key]} processes ended while they looked at it"
+            raise RefusedVideo(VideoRefusal.CRASHED, words)
+        path = f"{self._folder}/{key}-{self._ended[key]}"
+        self.store.put(path, b"")
+        try:
+            yield
+        except (RefusedVideo, CurationError, OSError):
+            raise
+        except Exception as error:
+            words = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            raise RefusedVideo(VideoRefusal.CORRUPT, words) from error
+        finally:
+            self.store.remove(path)
+
+    def end(self) -> None:
+        """Forgets it all, once the unit is done."""
+        self.store.remove_tree(self._folder)
 
 
 @contextmanager

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections import Counter
 from collections.abc import Iterator
+from importlib import import_module
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -215,3 +218,52 @@ def test_broken_sources_have_rows_that_say_so(web: FilmWeb, tmp_path: Path) -> N
     assert errors[media_id(web.url("turned.mp4"))] == "corrupt_video"
     assert {row["dropped"] for row in rows(again, work, "pieces")} == {"source_gone", "corrupt_video"}
     assert again["rebalance"].manifest.rows("final_pairs") == 0
+
+
+@pytest.mark.parametrize("place", ["cuts.detect_shots", "clipping.clip_video", "scores.score_clip"])
+def test_what_no_library_should_raise_is_a_row(
+    web: FilmWeb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    module, name = place.split(".")
+    target = f"curation.media.video.{module}.{name}"
+    original = getattr(import_module(f"curation.media.video.{module}"), name)
+    calls = count()
+
+    def failing(*arguments: Any, **named: Any) -> Any:
+        if next(calls) == 0:
+            raise IndexError("a stream that is not there")
+        return original(*arguments, **named)
+
+    monkeypatch.setattr(target, failing)
+    work = tmp_path / "work"
+    outcomes = executed(web.recipe([web.url(name) for name in GOOD[:2]]), work)
+    stage = {"cuts": "scenes", "clipping": "pieces", "scores": "scores"}[module]
+    told = [row for row in rows(outcomes, work, stage) if "IndexError" in str(row["detail"])]
+    assert len(told) == 1
+    assert outcomes["rebalance"].manifest.rows("final_pairs") == (2 if module == "scores" else 1)
+
+
+@pytest.mark.parametrize("stage", ["scenes", "clips", "scores"])
+def test_a_file_that_ended_two_processes_is_left_alone(
+    web: FilmWeb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    """As a decoder's crash leaves it: begun, and never ended."""
+    work = tmp_path / "work"
+    recipe = web.recipe([web.url(name) for name in GOOD[:2]], fetch={"shard_videos": 100}, pairs={"media_buckets": 1})
+    executed(recipe, work)
+    done_before = executed(recipe, work)[stage]
+    (unit,) = done_before.manifest.reports.values()
+    key = {"scores": "clip_id"}.get(stage, "media_id")
+    dataset = {"clips": "pieces"}.get(stage, stage)
+    first = rows({stage: done_before}, work, dataset)[0][key]
+    for report in (work / "_runs" / stage / "reports").iterdir():
+        report.unlink()
+    folder = work / "_runs" / stage / "begun" / f"{unit.unit}.{unit.identity[:16]}"
+    folder.mkdir(parents=True)
+    for number in range(2):
+        (folder / f"{first}-{number}").touch()
+    shutil.rmtree(work / dataset)
+    again = executed(recipe, work)
+    errors = {row[key]: row["dropped" if stage == "clips" else "error"] for row in rows(again, work, dataset)}
+    assert {name for name, error in errors.items() if error == "crashed"} == {first}
+    assert not folder.exists()

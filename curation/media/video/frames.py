@@ -54,6 +54,8 @@ class FrameReader:
             except av.FFmpegError as error:
                 self._damaged(error)
                 return
+            except IndexError:  # PyAV, at the end, where a stream began late in the file
+                return
             if packet is None or not packet.size:
                 return
             yield packet
