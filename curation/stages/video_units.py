@@ -80,6 +80,18 @@ def of_unit(manifest: Manifest, name: str, dataset: str) -> tuple[list[str], lis
     return (report.paths(dataset), report.content(dataset)) if report else ([], [])
 
 
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Whatever a file makes a library raise is its refusal, with the error's name: no file ends a run."""
+    try:
+        yield
+    except (RefusedVideo, CurationError, OSError):
+        raise
+    except Exception as error:
+        words = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise RefusedVideo(VideoRefusal.CORRUPT, words) from error
+
+
 class Attempts:
     """What a unit is at, told in the work folder before a library opens a file: one that ends the process twice, as a
     decoder may, is refused, so that it does not end every further attempt and run.
@@ -91,22 +103,15 @@ class Attempts:
 
     @contextmanager
     def at(self, key: str) -> Iterator[None]:
-        """key: of the video or clip. Whatever it makes a library raise is its refusal, too, with the error's name.
-
-        Raises RefusedVideo.
-        """
+        """key: of the video or clip. Raises RefusedVideo, as `refusing` does."""
         if self._ended[key] >= MOST_ENDED:
             words = f"{self._ended[key]} processes ended while they looked at it"
             raise RefusedVideo(VideoRefusal.CRASHED, words)
         path = f"{self._folder}/{key}-{self._ended[key]}"
         self.store.put(path, b"")
         try:
-            yield
-        except (RefusedVideo, CurationError, OSError):
-            raise
-        except Exception as error:
-            words = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-            raise RefusedVideo(VideoRefusal.CORRUPT, words) from error
+            with refusing():
+                yield
         finally:
             self.store.remove(path)
 
