@@ -13,7 +13,7 @@ setup: $(VENV)/ready ## an environment of its own in .venv, exact versions with 
 
 $(VENV)/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else "curation needs Python 3.11 to 3.13, this is %d.%d: make PYTHON=python3.12 ..." % v)'
-	@echo "installing into $(VENV) (once, about 1 GB)"
+	@echo "installing into $(VENV) (once, about 2 GB)"
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --use-pep517 --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
