@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import unescape
 from typing import Any
 
 from curation.media.video.splitting import Mark
@@ -27,4 +28,8 @@ def cues(text: str) -> list[Mark]:
         events = list(pysubs2.SSAFile.from_string(text))
     except (pysubs2.Pysubs2Error, ValueError, ArithmeticError, LookupError):
         return []
-    return [Mark(event.start, event.end, " ".join(event.plaintext.split())) for event in events if not event.is_comment]
+    return [
+        Mark(event.start, event.end, " ".join(unescape(event.plaintext).split()))
+        for event in events
+        if not event.is_comment
+    ]
