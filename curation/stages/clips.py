@@ -22,7 +22,7 @@ from curation.schemas import CLIP_SHARDS, CLIPS, MEDIA, PIECES, SCENES, VIDEOS
 from curation.stages.clip_settings import CLIPS_CODE, clips_kind
 from curation.stages.fetch_videos import remove_sources
 from curation.stages.row_shards import TARS, Place, RowShards
-from curation.stages.scenes import obtained
+from curation.stages.scenes import SceneRows, obtained
 from curation.stages.video_units import SOURCE_GONE, Attempts, Row, VideoUnitStage, local_file, of_unit
 from curation.storage import Store
 
@@ -90,11 +90,14 @@ class Clips(VideoUnitStage):
         settings = {name: value for name, value in task.settings.items() if name != "keep_source"}
         section = ClipsSection.model_validate(settings)
         new: list[Row] = []
-        attempts = Attempts(task.store, self.name, unit)
+        attempts, scenes = Attempts(task.store, self.name, unit), SceneRows(task.store, unit.inputs["scenes"])
         for video in videos:
             if video["media_id"] not in done:
                 part = f"{_parts(unit)}/{video['media_id']}-{video['sha256'][:12]}"
-                found = task.store.read_json(f"{part}.json") or _made(video, section, part, attempts)
+                found = task.store.read_json(f"{part}.json")
+                if found is None:
+                    shots = scenes.row(video["media_id"], video["sha256"])
+                    found = _made({**video, **shots}, section, part, attempts)
                 pieces += found["pieces"]
                 new += found["clips"]
         writer.counts["videos"] += len(videos)
@@ -141,11 +144,10 @@ def _write(pieces: list[Row], clips: list[Row], writer: UnitWriter) -> None:
 
 
 def _videos(unit: Unit, store: Store) -> list[Row]:
-    """What is known of each video of a unit, by id: its shots, where it lies, chapters and subtitles."""
-    scenes = {row["media_id"]: row for row in store.table(unit.inputs["scenes"], SCENES.schema).to_pylist()}
+    """What is known of each video of a unit, by id, but its shots: where it lies, chapters and subtitles."""
     told = {row["media_id"]: row for row in store.table(unit.inputs["videos"], VIDEOS.schema).to_pylist()}
     return [
-        {**told[row["media_id"]], **scenes[row["media_id"]], "path": row["path"]}
+        {**told[row["media_id"]], "path": row["path"], "sha256": row["stored_sha256"]}
         for row in obtained(store, unit.inputs["media"])
     ]
 

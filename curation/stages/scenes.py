@@ -6,17 +6,20 @@ from typing import Any
 
 import pyarrow as pa
 
+from curation.errors import StageError
 from curation.media.video.facts import RefusedVideo
 from curation.recipe import Recipe
 from curation.recipe import Scenes as ScenesSection
 from curation.runner.stage import Law, Planning, Task
 from curation.runner.units import Unit, UnitWriter
 from curation.schemas import MEDIA, SCENES, VIDEOS
+from curation.stages.buckets import conformed
 from curation.stages.clip_settings import SCENES_CODE, scenes_kind
 from curation.stages.video_units import SOURCE_GONE, Attempts, Row, VideoUnitStage, local_file, of_unit
 from curation.storage import Store
 
 _OF_MEDIA = ["media_id", "media_bucket", "status", "path", "stored_sha256"]
+_LISTS = ("cuts", "times_ms")
 _EMPTY: Row = {"error": None, "detail": None, "cuts": [], "times_ms": [], "end_ms": None, "corrupt_frames": None}
 
 
@@ -43,17 +46,42 @@ class Scenes(VideoUnitStage):
 
     def process(self, unit: Unit, task: Task, writer: UnitWriter) -> None:
         report = self.earlier(unit, task, writer)
-        known = {}
-        if report is not None:
-            rows = task.store.table(report.paths(SCENES.name), SCENES.schema).to_pylist()
-            known = {(row["media_id"], row["sha256"]): row for row in rows if row["status"] == "ok"}
+        known = SceneRows(task.store, [] if report is None else report.paths(SCENES.name))
         settings = ScenesSection.model_validate(task.settings)
         attempts = Attempts(task.store, self.name, unit)
         for media in obtained(task.store, unit.inputs["media"]):
-            row = known.get((media["media_id"], media["stored_sha256"]))
-            row = row or _looked_at(media, task.store, settings, attempts)
-            writer.counts["ok" if row["status"] == "ok" else f"failed:{row['error']}"] += 1
-            writer.write(SCENES, pa.RecordBatch.from_pylist([row], schema=SCENES.schema))
+            batch = known.batch(media["media_id"], media["stored_sha256"])
+            if batch is None or batch.column("status")[0].as_py() != "ok":
+                row = _looked_at(media, task.store, settings, attempts)
+                batch = pa.RecordBatch.from_pylist([row], schema=SCENES.schema)
+            status, error = (batch.column(name)[0].as_py() for name in ("status", "error"))
+            writer.counts["ok" if status == "ok" else f"failed:{error}"] += 1
+            writer.write(SCENES, batch)
+
+
+class SceneRows:
+    """Rows of scenes by media and file. The times of all frames stay in Arrow, which takes 4 bytes for each."""
+
+    def __init__(self, store: Store, paths: list[str]) -> None:
+        self._table = store.table(paths, SCENES.schema).combine_chunks()
+        keys = (self._table.column(name).to_pylist() for name in ("media_id", "sha256"))
+        self._places = {key: place for place, key in enumerate(zip(*keys, strict=True))}
+
+    def batch(self, media_id: str, sha256: str) -> pa.RecordBatch | None:
+        """The one row; None: there is none."""
+        place = self._places.get((media_id, sha256))
+        if place is None:
+            return None
+        (batch,) = self._table.slice(place, 1).to_batches()
+        return conformed({name: batch.column(name) for name in SCENES.columns}, SCENES.schema)
+
+    def row(self, media_id: str, sha256: str) -> Row:
+        """The row with its lists as numpy arrays. Raises StageError where there is none."""
+        batch = self.batch(media_id, sha256)
+        if batch is None:
+            raise StageError(f"scenes knows nothing of {media_id}: run the same command again")
+        told = {name: batch.column(name)[0].as_py() for name in SCENES.columns if name not in _LISTS}
+        return told | {name: batch.column(name)[0].values.to_numpy() for name in _LISTS}
 
 
 def obtained(store: Store, paths: list[str]) -> list[Row]:
