@@ -53,7 +53,8 @@ def of_pool(pool: Path, **sections: Any) -> Run:
 
 def of_web(web: Path, *overrides: str) -> Run:
     inputs = f"inputs=[{{kind: wat, paths: ['{web / 'web'}']}}]"
-    recipe = load_recipe(RECIPES / "demo.yaml", [inputs, "balance.tail_share=null", "fetch={}", "clips=null", *overrides])
+    without = ("balance.tail_share=null", "fetch={}", "clips=null")
+    recipe = load_recipe(RECIPES / "demo.yaml", [inputs, *without, *overrides])
     return run(web / "work", recipe, stages(Fetch(unlucky(0.2), "lossy"), Duplicates(paired, "paired")))
 
 
