@@ -46,8 +46,8 @@ class _Place:
 
 
 @contextmanager
-def _spooling() -> Iterator[None]:
-    """Errors of the disk that the spool is on, which is not the work folder's, as a StageError."""
+def spooling() -> Iterator[None]:
+    """Errors of the disk of the temporary folder, which is not the work folder's, as a StageError."""
     try:
         yield
     except OSError as error:
@@ -77,7 +77,7 @@ class Journal:
         self._opened = self._written = time.monotonic()
 
     def __enter__(self) -> Self:
-        with _spooling():
+        with spooling():
             self._spool = tempfile.TemporaryFile(prefix="curation-media-")
         names = {int(found[1]): found[0] for found in map(_NUMBER, self._store.names(self._folder)) if found}
         self._segments = max(names, default=-1) + 1
@@ -95,7 +95,7 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with _spooling():
+        with spooling():
             self._spool.close()
 
     def _keep(self, row: Row, data: bytes | None, run: str) -> None:
@@ -103,7 +103,7 @@ class Journal:
         self.rows[media_id], self.runs[media_id] = row, run
         self._places.pop(media_id, None)
         if data is not None:
-            with _spooling():
+            with spooling():
                 self._places[media_id] = _Place(self._spool.seek(0, io.SEEK_END), len(data))
                 self._spool.write(data)
 
@@ -143,7 +143,7 @@ class Journal:
         place = self._places.get(media_id)
         if place is None:
             return None
-        with _spooling():
+        with spooling():
             self._spool.seek(place.offset)  # writes what was not yet
             return self._spool.read(place.size_bytes)
 

@@ -158,6 +158,7 @@ class Run:
             manifest = replace(plan.published, inputs=inputs, settings=plan.settings, context=plan.context)
             if manifest != plan.published:
                 self._publish(plan, manifest)
+            stage.settle(plan.planning, manifest)
             return StageOutcome(manifest, 0, len(plan.units), False, time.monotonic() - started)
         self.store.put_json(
             f"_runs/{stage.name}/{plan.version}/plan.json",
@@ -169,6 +170,7 @@ class Run:
         manifest = self._manifest(plan, reports, inputs, time.monotonic() - started)
         self._check(plan, manifest)
         self._publish(plan, manifest)
+        stage.settle(plan.planning, manifest)
         return StageOutcome(manifest, len(pending), len(plan.reusable), True, time.monotonic() - started)
 
     def _publish(self, plan: StagePlan, manifest: Manifest) -> None:

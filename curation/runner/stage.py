@@ -162,6 +162,10 @@ class Stage(ABC):
     def plan(self, planning: Planning, context: dict[str, Any]) -> list[Unit]:
         """All units, whether done or not, in a fixed order."""
 
+    def settle(self, planning: Planning, manifest: Manifest) -> None:
+        """After every run, whether or not it did something: lets go of what only served to get here. On the driver."""
+        return
+
     def is_final(self, unit: Unit, report: UnitReport) -> bool:
         """Whether a finished unit stays as it is; False where its failure may have passed by the next run."""
         return True

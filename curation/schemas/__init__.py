@@ -27,7 +27,17 @@ from curation.schemas.selection import (
     REJECTIONS,
     SITE_RULES,
 )
-from curation.schemas.videos import CLIP_GROUPS, CLIP_SHARDS, CLIPS, KEPT_CLIPS, PIECES, SCENES, SCORES, VIDEOS
+from curation.schemas.videos import (
+    CLIP_GROUPS,
+    CLIP_SHARDS,
+    CLIPS,
+    KEPT_CLIPS,
+    KEPT_VIDEOS,
+    PIECES,
+    SCENES,
+    SCORES,
+    VIDEOS,
+)
 from curation.schemas.vocabulary import SOURCE_FILES, TERM_COUNTS, TERMS, VOCABULARY
 
 DATASETS = {
@@ -54,6 +64,7 @@ DATASETS = {
         SCORES,
         CLIP_GROUPS,
         KEPT_CLIPS,
+        KEPT_VIDEOS,
         DUPLICATE_GROUPS,
         DUPLICATES,
         SURVIVORS,
@@ -80,6 +91,7 @@ __all__ = [
     "KEPT_CLIPS",
     "KEPT_COUNTS",
     "KEPT_PAIRS",
+    "KEPT_VIDEOS",
     "MATCHES",
     "MATCH_COUNTS",
     "MEDIA",

@@ -221,6 +221,14 @@ CLIP_GROUPS = Dataset(
     ),
 )
 
+KEPT_VIDEOS = Dataset(
+    "kept_videos",
+    1,
+    "all",
+    "Videos of which clips are kept, each once.",
+    pa.schema([MEDIA_ID, BUCKET, column("clips", pa.int32(), "of it that are kept")]),
+)
+
 KEPT_CLIPS = Dataset(
     "kept_clips",
     1,

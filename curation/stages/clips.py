@@ -16,19 +16,30 @@ from curation.errors import StageError
 from curation.media.video.facts import RefusedVideo, VideoRefusal
 from curation.recipe import Clips as ClipsSection
 from curation.recipe import Recipe
-from curation.runner.stage import Law, Planning, Task
-from curation.runner.units import Unit, UnitReport, UnitWriter, report_name
+from curation.runner.stage import Law, Manifest, Planning, Task
+from curation.runner.units import Unit, UnitReport, UnitWriter, digest, report_name, stored_report
 from curation.schemas import CLIP_SHARDS, CLIPS, MEDIA, PIECES, SCENES, VIDEOS
 from curation.stages.clip_settings import CLIPS_CODE, clips_kind
-from curation.stages.fetch_videos import remove_sources
+from curation.stages.fetch_videos import remove_sources, units_without_sources
 from curation.stages.row_shards import TARS, Place, RowShards
 from curation.stages.scenes import SceneRows, obtained
-from curation.stages.video_units import SOURCE_GONE, Attempts, Row, VideoUnitStage, local_file, of_unit
+from curation.stages.video_units import (
+    FAILED_IN_PASSING,
+    PASSING,
+    SOURCE_GONE,
+    Attempts,
+    Row,
+    VideoUnitStage,
+    local_file,
+    of_unit,
+)
 from curation.storage import Store
 
 PARTS = "_runs/clips/parts"
 _ROWS = 1000
-_FAILED = frozenset((SOURCE_GONE, *map(str, VideoRefusal)))
+_PASSING = FAILED_IN_PASSING | {"cut_late"}
+_FAILED = frozenset((SOURCE_GONE, "cut_failed", *map(str, VideoRefusal))) | _PASSING
+"""Why a piece, or a whole video, may be tried again from its source."""
 _MARKS = ("chapters", "subtitles")
 _ABOUT = ("media_id", "start_ms", "end_ms", "start_frame", "end_frame", "frames", "duration_ms", "width", "height",
           "fps", "has_audio", "text")  # fmt: skip
@@ -72,6 +83,10 @@ class Clips(VideoUnitStage):
     def kind(self, planning: Planning) -> str:
         return str(clips_kind(planning.recipe))
 
+    def limits(self, planning: Planning) -> str:
+        settings = planning.settings
+        return digest(settings["seconds_per_video"], settings["cut"]["process_seconds"])
+
     def inputs(self, planning: Planning, name: str) -> tuple[dict[str, Any], list[str]]:
         scenes = of_unit(planning.inputs["scenes"], name, SCENES.name)
         media, videos = (of_unit(planning.inputs["fetch"], name, each.name) for each in (MEDIA, VIDEOS))
@@ -109,9 +124,32 @@ class Clips(VideoUnitStage):
     def committed(self, unit: Unit, task: Task) -> None:
         super().committed(unit, task)
         task.store.remove_tree(_parts(unit))
-        if not task.settings["keep_source"]:
-            media = obtained(task.store, unit.inputs["media"])
-            remove_sources(task.store, unit.name, [row["path"] for row in media], task.context["kind"])
+        report = stored_report(task.store, self.name, unit)
+        if report is not None and not task.settings["keep_source"]:
+            _remove_sources(unit.name, report, unit.inputs["media"], task.context["kind"], task.store)
+
+    def settle(self, planning: Planning, manifest: Manifest) -> None:
+        super().settle(planning, manifest)
+        store, fetch = planning.store, planning.inputs["fetch"]
+        done = {name: Unit(name, {}, report.identity) for name, report in manifest.reports.items()}
+        left = store.names(PARTS)
+        for unit in done.values():
+            if _parts(unit).rpartition("/")[2] in left:
+                store.remove_tree(_parts(unit))
+        if planning.settings["keep_source"]:
+            return
+        kind, removed = manifest.context["kind"], units_without_sources(store)
+        for name in sorted(done.keys() - removed):
+            _remove_sources(name, manifest.reports[name], of_unit(fetch, name, MEDIA.name)[0], kind, store)
+
+
+def _remove_sources(name: str, report: UnitReport, ledger: list[str], kind: str, store: Store) -> None:
+    """Removes the sources of a unit, but those that gave no clips for reasons that may pass."""
+    pieces = store.batches(report.paths(PIECES.name), ["media_id", "dropped"])
+    rows = (row for batch in pieces for row in batch.to_pylist())
+    kept = {row["media_id"] for row in rows if row["dropped"] in _FAILED}
+    paths = [row["path"] for row in obtained(store, ledger) if row["media_id"] not in kept]
+    remove_sources(store, name, paths, kind)
 
 
 def keep_clips(report: UnitReport, without: frozenset[str], store: Store, writer: UnitWriter) -> None:
@@ -141,6 +179,7 @@ def _write(pieces: list[Row], clips: list[Row], writer: UnitWriter) -> None:
     for piece in pieces:
         if piece["dropped"] is not None:
             writer.counts[f"dropped:{piece['dropped']}"] += 1
+            writer.counts[PASSING] += piece["dropped"] in _PASSING
 
 
 def _videos(unit: Unit, store: Store) -> list[Row]:

@@ -99,7 +99,7 @@ class Fetch(UnitStage):
             size = section.shard_videos if modality == "video" else section.shard_media
             planner = BucketPlanner(planning.store, kind, modality, first, size, known_lists)
             lists = plan_buckets(planning.store, planner, kept, planning.require_engine)
-            removed = Removed(planning.store, context["clips"]) if modality == "video" else None
+            removed = Removed.wanted(planning.store, section, context["clips"]) if modality == "video" else None
             rounds = [list(self._rounds(entry, modality, finished)) for entry in lists]
             look = partial(self._known, store=planning.store, section=section, removed=removed)
             with ThreadPoolExecutor(_READERS) as readers:

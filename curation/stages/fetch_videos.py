@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curation.errors import StageError
+from curation.machine_cache import make_private
 from curation.media.journal import Journal, Row
 from curation.media.keeping import failed_row, refused_row
 from curation.media.outcomes import FetchRequest
@@ -54,6 +56,10 @@ class Removed:
     store: Store
     clips: str | None
 
+    @classmethod
+    def wanted(cls, store: Store, section: FetchSection, clips: str | None) -> Removed:
+        return cls(store, None if section.video.keep_source else clips)
+
     def are_missed(self, unit: Unit) -> bool:
         """Whether a unit's videos have to be fetched again."""
         told = self.store.read_json(_removed_path(unit.name))
@@ -65,6 +71,11 @@ def remove_sources(store: Store, unit: str, paths: list[str], clips: str) -> Non
     store.put_json(_removed_path(unit), {"clips": clips})
     for path in paths:
         store.remove(path)
+
+
+def units_without_sources(store: Store) -> set[str]:
+    """Names of units whose sources were removed."""
+    return {name.removesuffix(".json") for name in store.names(_REMOVED)}
 
 
 def keep_videos(report: UnitReport, rows: list[Row], store: Store, writer: UnitWriter) -> None:
@@ -113,8 +124,11 @@ class VideoFetching:
     def _folder(self) -> Path:
         """Where transfers lie until they are whole: the same for every attempt on this machine, to go on with them."""
         name = digest(self.task.store.root, self.unit.name)[:24]
-        folder = Path(tempfile.gettempdir()) / f"curation-transfers-{os.getuid()}" / name
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        parent = Path(tempfile.gettempdir()) / f"curation-transfers-{os.getuid()}"
+        if not make_private(parent):
+            raise StageError(f"{parent} is not a private folder that can be written: remove it, or set TMPDIR")
+        folder = parent / name
+        folder.mkdir(mode=0o700, exist_ok=True)
         return folder
 
     def _kept(self, outcome: Any, media: Row, refusals: Refusals) -> tuple[Row, bytes | None]:
@@ -150,7 +164,7 @@ class VideoFetching:
 
     def still_there(self, rows: dict[str, Row]) -> dict[str, Row]:
         """Rows of an earlier round, without videos that have to be fetched again."""
-        if not Removed(self.task.store, self.task.context["clips"]).are_missed(self.unit):
+        if not Removed.wanted(self.task.store, self.section, self.task.context["clips"]).are_missed(self.unit):
             return rows
         gone = {media_id for media_id, row in rows.items()
                 if row["status"] == "ok" and self.task.store.size(row["path"]) is None}  # fmt: skip
@@ -167,7 +181,7 @@ class VideoFetching:
             writer.write(VIDEOS, pa.RecordBatch.from_pylist([told], schema=VIDEOS.schema))
 
     def committed(self) -> None:
-        removed = Removed(self.task.store, self.task.context["clips"])
+        removed = Removed.wanted(self.task.store, self.section, self.task.context["clips"])
         if removed.are_missed(self.unit):
             self.task.store.remove(_removed_path(self.unit.name))  # they are there again
         with suppress(OSError):  # what is left are parts of videos that a later round goes on with

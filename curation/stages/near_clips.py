@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from curation.media.fingerprints import FLAT, band_runs
 from curation.recipe import Recipe
-from curation.runner.stage import Law, Planning, Task, UnitStage
+from curation.runner.stage import Planning, Task, UnitStage
 from curation.runner.units import Unit, UnitWriter
 from curation.schemas import CLIP_GROUPS, CLIPS
 from curation.stages.hash_groups import Hashes, Ints, near_labels
@@ -32,7 +32,6 @@ class NearClips(UnitStage):
     about = "find clips whose key frames are near copies"
     after = ("clips",)
     outputs = (CLIP_GROUPS,)
-    laws = (Law(("told",), ("rows:clip_groups",)),)
 
     def settings(self, recipe: Recipe) -> dict[str, Any]:
         return {"max_distance": recipe.kept_clips.max_distance}
@@ -54,8 +53,7 @@ class NearClips(UnitStage):
         groups, stopped = clip_groups(hashes, unit.inputs["band"], distance)
         writer.counts["not_compared"] += stopped
         members = np.flatnonzero(groups >= 0)
-        ids = _ids(task.store, unit.inputs["clips"], rows[members])
-        writer.counts["told"] += len(members)
+        ids = ids_of_rows(task.store, unit.inputs["clips"], rows[members])
         places = np.searchsorted(members, groups[members])
         media_ids = pc.utf8_slice_codeunits(ids, 0, 24)
         columns = [ids, media_ids, ids.take(pa.array(places)), pa.array(rows[members]), pa.array(rows[groups[members]])]
@@ -117,8 +115,8 @@ def clip_groups(hashes: Hashes, band: int, distance: int) -> tuple[Ints, int]:
     return np.where(several, smallest[groups], -1), int(unfinished.sum())
 
 
-def _ids(store: Store, paths: list[str], rows: Ints) -> pa.Array:
-    """clip_id of some rows, ascending."""
+def ids_of_rows(store: Store, paths: list[str], rows: Ints) -> pa.Array:
+    """clip_id of some rows of clips or scores, ascending, counted from 0 over all paths."""
     found, before = [], 0
     for batch in store.batches(paths, ["clip_id"]):
         begin, end = np.searchsorted(rows, (before, before + batch.num_rows))

@@ -11,11 +11,20 @@ from curation.media.video.facts import RefusedVideo
 from curation.recipe import Recipe
 from curation.recipe import Scenes as ScenesSection
 from curation.runner.stage import Law, Planning, Task
-from curation.runner.units import Unit, UnitWriter
+from curation.runner.units import Unit, UnitWriter, digest
 from curation.schemas import MEDIA, SCENES, VIDEOS
 from curation.stages.buckets import conformed
 from curation.stages.clip_settings import SCENES_CODE, scenes_kind
-from curation.stages.video_units import SOURCE_GONE, Attempts, Row, VideoUnitStage, local_file, of_unit
+from curation.stages.video_units import (
+    FAILED_IN_PASSING,
+    PASSING,
+    SOURCE_GONE,
+    Attempts,
+    Row,
+    VideoUnitStage,
+    local_file,
+    of_unit,
+)
 from curation.storage import Store
 
 _OF_MEDIA = ["media_id", "media_bucket", "status", "path", "stored_sha256"]
@@ -40,6 +49,9 @@ class Scenes(VideoUnitStage):
     def kind(self, planning: Planning) -> str:
         return scenes_kind(planning.recipe)
 
+    def limits(self, planning: Planning) -> str:
+        return digest(planning.recipe.scenes.max_seconds)
+
     def inputs(self, planning: Planning, name: str) -> tuple[dict[str, Any], list[str]]:
         paths, content = of_unit(planning.inputs["fetch"], name, MEDIA.name)
         return {"media": paths}, content
@@ -56,6 +68,7 @@ class Scenes(VideoUnitStage):
                 batch = pa.RecordBatch.from_pylist([row], schema=SCENES.schema)
             status, error = (batch.column(name)[0].as_py() for name in ("status", "error"))
             writer.counts["ok" if status == "ok" else f"failed:{error}"] += 1
+            writer.counts[PASSING] += error in FAILED_IN_PASSING
             writer.write(SCENES, batch)
 
 

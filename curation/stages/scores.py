@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
@@ -13,7 +15,7 @@ from curation.recipe import Scores as ScoresSection
 from curation.runner.stage import Law, Planning, Task
 from curation.runner.units import Unit, UnitWriter, digest
 from curation.schemas import CLIPS, SCORES
-from curation.stages.video_units import Attempts, Row, VideoUnitStage, local_file, of_unit
+from curation.stages.video_units import Attempts, Row, VideoUnitStage, local_file, of_unit, refusing
 from curation.storage import Store
 
 _OF_CLIPS = ["clip_id", "media_id", "media_bucket", "path", "offset", "size_bytes", "stored_sha256"]
@@ -43,25 +45,42 @@ class Scores(VideoUnitStage):
 
     def process(self, unit: Unit, task: Task, writer: UnitWriter) -> None:
         report = self.earlier(unit, task, writer)
-        rows = [] if report is None else task.store.table(report.paths(SCORES.name), SCORES.schema).to_pylist()
-        known = {(row["clip_id"], row["stored_sha256"]): row for row in rows if row["status"] == "ok"}
+        before = [] if report is None else task.store.table(report.paths(SCORES.name), SCORES.schema).to_pylist()
+        known = {(row["clip_id"], row["stored_sha256"]): row for row in before if row["status"] == "ok"}
         settings = ScoresSection.model_validate(task.settings)
         attempts = Attempts(task.store, self.name, unit)
-        for batch in task.store.batches(unit.inputs["clips"], _OF_CLIPS):
-            for clip in batch.to_pylist():
-                row = known.get((clip["clip_id"], clip["stored_sha256"]))
-                row = row or _scored(clip, task.store, settings, attempts)
+        clips = (clip for batch in task.store.batches(unit.inputs["clips"], _OF_CLIPS) for clip in batch.to_pylist())
+        for media_id, own in groupby(clips, itemgetter("media_id")):
+            told = [known.get((clip["clip_id"], clip["stored_sha256"])) or clip for clip in own]
+            new = [row for row in told if "status" not in row]
+            scored = iter(_scored(media_id, new, settings, attempts) if new else [])
+            rows = [row if "status" in row else next(scored) for row in told]
+            for row in rows:
                 writer.counts["ok" if row["status"] == "ok" else f"failed:{row['error']}"] += 1
-                writer.write(SCORES, pa.RecordBatch.from_pylist([row], schema=SCORES.schema))
+            writer.write(SCORES, pa.RecordBatch.from_pylist(rows, schema=SCORES.schema))
 
 
-def _scored(clip: Row, store: Store, settings: ScoresSection, attempts: Attempts) -> Row:
+def _scored(media_id: str, clips: list[Row], settings: ScoresSection, attempts: Attempts) -> list[Row]:
+    """The scores of clips of one video."""
+    try:
+        with attempts.at(media_id):
+            return [_score(clip, attempts.store, settings) for clip in clips]
+    except RefusedVideo as refusal:
+        return [_failed(clip, refusal) for clip in clips]
+
+
+def _score(clip: Row, store: Store, settings: ScoresSection) -> Row:
     from curation.media.video.scores import score_clip  # PyAV's libraries: only where videos are
 
-    row = {**_EMPTY, **{name: clip[name] for name in _KEPT}}
+    place = clip["path"], clip["offset"], clip["size_bytes"]
     try:
-        place = clip["path"], clip["offset"], clip["size_bytes"]
-        with local_file(store, *place) as path, attempts.at(clip["clip_id"]):
-            return {**row, "status": "ok", **asdict(score_clip(path, settings))}
+        with local_file(store, *place) as path, refusing():
+            found = asdict(score_clip(path, settings))
     except RefusedVideo as refusal:
-        return {**row, "status": "failed", "error": str(refusal.reason), "detail": str(refusal)}
+        return _failed(clip, refusal)
+    return {**_EMPTY, **{name: clip[name] for name in _KEPT}, "status": "ok", **found}
+
+
+def _failed(clip: Row, refusal: RefusedVideo) -> Row:
+    told = {"status": "failed", "error": str(refusal.reason), "detail": str(refusal)}
+    return {**_EMPTY, **{name: clip[name] for name in _KEPT}, **told}

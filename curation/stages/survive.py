@@ -12,7 +12,7 @@ from curation.errors import RecipeError, StageError
 from curation.recipe import Recipe
 from curation.runner.stage import Law, Planning, Task, UnitStage
 from curation.runner.units import Unit, UnitReport, UnitWriter
-from curation.schemas import DUPLICATES, KEPT_CLIPS, KEPT_PAIRS, MEDIA, SURVIVOR_COUNTS, SURVIVORS
+from curation.schemas import DUPLICATES, KEPT_PAIRS, KEPT_VIDEOS, MEDIA, SURVIVOR_COUNTS, SURVIVORS
 from curation.stages.buckets import BATCH_ROWS, bucket_of, conformed, rows_of_bucket
 from curation.stages.draw import media_starts, whole_media
 from curation.stages.match import groups, taken
@@ -64,7 +64,7 @@ class Survive(UnitStage):
             "sizes": balance.context["sizes"],
             "buckets": planning.recipe.pairs.media_buckets,
             "duplicates": planning.inputs["duplicates"].paths(DUPLICATES.name),
-            "kept_clips": None if clips is None else clips.paths(KEPT_CLIPS.name),
+            "kept_clips": None if clips is None else clips.paths(KEPT_VIDEOS.name),
         }
 
     def plan(self, planning: Planning, context: dict[str, Any]) -> list[Unit]:
@@ -73,7 +73,7 @@ class Survive(UnitStage):
             ledgers.setdefault(bucket_of(name), []).append(report)
         copies = planning.inputs["duplicates"].content(DUPLICATES.name)
         clips = planning.inputs.get("kept_clips")
-        others = [copies] if clips is None else [copies, clips.content(KEPT_CLIPS.name)]
+        others = [copies] if clips is None else [copies, clips.content(KEPT_VIDEOS.name)]
         return [
             Unit(
                 name,
@@ -155,14 +155,20 @@ class Ledger:
 
 def _lacks_clips(
     modalities: pa.ChunkedArray, media_ids: pa.ChunkedArray, store: Store, paths: list[str]
-) -> pa.ChunkedArray:
+) -> pa.BooleanArray:
     """Which media are videos of which no clip is kept."""
-    wanted, found = pc.unique(media_ids), []
-    for batch in store.batches(paths, ["media_id", "kept"]):
-        kept = batch.filter(batch.column("kept")).column("media_id")
-        found.append(pc.unique(kept.filter(pc.is_in(kept, value_set=wanted))))
-    with_clips = pc.unique(pa.chunked_array(found, pa.string()))
-    return pc.and_(pc.equal(modalities, "video"), pc.invert(pc.is_in(media_ids, value_set=with_clips)))
+    is_video = np.asarray(pc.equal(modalities, "video"))
+    wanted = np.unique(_sortable(media_ids.filter(pa.array(is_video))))
+    found = np.zeros(len(wanted), bool)
+    for batch in store.batches(paths, ["media_id"]):
+        kept = _sortable(batch.column("media_id"))
+        places = np.searchsorted(wanted, kept)
+        known = places < len(wanted)
+        known[known] = wanted[places[known]] == kept[known]
+        found[places[known]] = True
+    lacks = is_video.copy()
+    lacks[is_video] = ~found[np.searchsorted(wanted, _sortable(media_ids.filter(pa.array(is_video))))]
+    return pa.array(lacks)
 
 
 def _sortable(media_ids: pa.Array | pa.ChunkedArray) -> np.ndarray[Any, Any]:

@@ -20,8 +20,11 @@ from curation.storage import Store
 
 Row = dict[str, Any]
 
-MOST_ENDED = 2
+MOST_ENDED = 3
 """Processes that ended at a video, after which no other is lost to it; a task has four attempts."""
+PASSING = "passing"
+"""Count of a report: videos that took too long, or ended processes."""
+FAILED_IN_PASSING = frozenset((str(VideoRefusal.TIMEOUT), str(VideoRefusal.CRASHED)))
 SOURCE_GONE = "source_gone"
 """Error of a video whose file was removed (fetch.video.keep_source) before it was looked at."""
 
@@ -41,7 +44,11 @@ class VideoUnitStage(UnitStage):
         """What a unit reads, and the digests of its content."""
 
     def prepare(self, planning: Planning) -> dict[str, Any]:
-        return {"kind": self.kind(planning)}
+        return {"kind": self.kind(planning), "limits": self.limits(planning)}
+
+    def limits(self, planning: Planning) -> str:
+        """Digest of what made some rows fail that might not have: they are tried again where it is another."""
+        return ""
 
     @abstractmethod
     def kind(self, planning: Planning) -> str:
@@ -58,16 +65,28 @@ class VideoUnitStage(UnitStage):
                 continue
             inputs, content = self.inputs(planning, name)
             unit = Unit(name, inputs, self.identity(context["kind"], content))
-            earlier = [each for each in finished.get(name, []) if each != report_name(unit)]
-            units.append(Unit(name, {**inputs, "earlier": earlier}, unit.identity))
+            more = {"earlier": finished.get(name, []), "limits": context["limits"]}
+            units.append(Unit(name, {**inputs, **more}, unit.identity))
         return units
+
+    def is_final(self, unit: Unit, report: UnitReport) -> bool:
+        """Whatever took too long is tried again under other limits."""
+        return not report.counts.get(PASSING) or report.facts.get("limits") == unit.inputs["limits"]
+
+    def settle(self, planning: Planning, manifest: Manifest) -> None:
+        """What killed attempts at units left that are done."""
+        folder = f"_runs/{self.name}/begun"
+        done = {report_name(Unit(name, {}, each.identity)) for name, each in manifest.reports.items()}
+        for name in planning.store.names(folder):
+            if f"{name}.json" in done:
+                planning.store.remove_tree(f"{folder}/{name}")
 
     def committed(self, unit: Unit, task: Task) -> None:
         Attempts(task.store, self.name, unit).end()
 
     def earlier(self, unit: Unit, task: Task, writer: UnitWriter) -> UnitReport | None:
         """The last report of the same name and kind; marks the unit's own."""
-        writer.facts["kind"] = task.context["kind"]
+        writer.facts["kind"], writer.facts["limits"] = task.context["kind"], unit.inputs["limits"]
         folder = reports_folder(self.name)
         reports = [read_report(task.store, f"{folder}/{name}") for name in unit.inputs["earlier"]]
         same = [report for report in reports if report and report.facts.get("kind") == task.context["kind"]]
@@ -93,8 +112,8 @@ def refusing() -> Iterator[None]:
 
 
 class Attempts:
-    """What a unit is at, told in the work folder before a library opens a file: one that ends the process twice, as a
-    decoder may, is refused, so that it does not end every further attempt and run.
+    """What a unit is at, told in the work folder before a library opens a file: one that ends processes again and
+    again, as a decoder may, is refused, so that it does not end every further attempt and run.
     """
 
     def __init__(self, store: Store, stage: str, unit: Unit) -> None:

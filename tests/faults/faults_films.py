@@ -22,6 +22,7 @@ from curation.runner.run import Run, StageOutcome
 from curation.schemas import DATASETS
 from curation.storage import Store
 from curation.testing.faulty_server import FaultyServer
+from curation.testing.video_server import VideoServer
 from curation.testing.videos import Film, Shot, Style, write_video
 
 HOSTS = ("films.test", "more.test")
@@ -97,6 +98,27 @@ def film_web(folder: Path, films: dict[str, Film]) -> Iterator[FilmWeb]:
     folder.mkdir(parents=True, exist_ok=True)
     with FaultyServer(HOSTS, body) as server:
         yield FilmWeb(folder, server, films)
+
+
+@dataclass(frozen=True)
+class PageWeb(FilmWeb):
+    """films: what is served at /file/NAME. server.files: path -> what else is, and may change between runs."""
+
+    server: VideoServer
+
+    def put(self, path: str, text: str) -> str:
+        """Serves a text at a path of the first host; gives its URL."""
+        self.server.files[path] = text.encode()
+        return self.server.url(HOSTS[0], path)
+
+
+@contextmanager
+def page_web(folder: Path, films: dict[str, Film]) -> Iterator[PageWeb]:
+    """As film_web, but with pages, and files that come with ranges."""
+    bodies = {name: film.path.read_bytes() for name, film in films.items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    with VideoServer(HOSTS, bodies=lambda host, path: bodies.get(path.rpartition("/")[2], PAGE)) as server:
+        yield PageWeb(folder, server, films)
 
 
 def executed(recipe: Path, work: Path, *overrides: str) -> dict[str, StageOutcome]:

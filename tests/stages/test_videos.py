@@ -22,6 +22,7 @@ from faults_films import FilmWeb, executed, film_web, rows, small_films
 from curation.crawl.urls import media_id
 from curation.media.reading import MediaReader
 from curation.media.shards import check_shard, read_member
+from curation.stages.clips import Clips
 from curation.testing.videos import read_number
 
 GOOD = ("plain.mp4", "turned.mp4", "mute.mp4", "vp8.webm")
@@ -165,6 +166,50 @@ def test_sources_go_once_their_clips_are_cut(web: FilmWeb, tmp_path: Path) -> No
     assert done(executed(recipe, work, "clips.cut.crf=30")) == {}
 
 
+def test_sources_go_and_come_as_the_recipe_says(web: FilmWeb, tmp_path: Path) -> None:
+    work, sources = tmp_path / "work", tmp_path / "work" / "media" / "videos"
+    recipe = web.recipe([web.url(name) for name in GOOD])
+    executed(recipe, work)
+    assert len(list(sources.iterdir())) == 4
+    assert done(executed(recipe, work, "fetch.video.keep_source=false")) == {}
+    assert not list(sources.iterdir())
+    assert web.asked() == dict.fromkeys(GOOD, 1)
+    assert done(executed(recipe, work)).keys() == {"fetch", "scenes", "clips"}, "wanted again; rows are taken over"
+    assert len(list(sources.iterdir())) == 4
+    assert web.asked() == dict.fromkeys(GOOD, 2)
+    assert done(executed(recipe, work)) == {}
+
+
+def test_what_a_kill_left_goes_with_the_next_run(web: FilmWeb, tmp_path: Path) -> None:
+    """A worker that ended between its report and what follows it."""
+    work = tmp_path / "work"
+    recipe = web.recipe([web.url(name) for name in GOOD], fetch={"video": {"keep_source": False}})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Clips, "committed", lambda self, unit, task: None)
+        patch.setattr(Clips, "settle", lambda self, planning, manifest: None)
+        executed(recipe, work)
+    left = [work / "_runs" / "clips" / "parts", work / "media" / "videos"]
+    assert all(list(folder.iterdir()) for folder in left)
+    assert done(executed(recipe, work)) == {}
+    assert not any(folder.exists() and list(folder.iterdir()) for folder in left)
+
+
+def test_other_limits_try_again_what_took_too_long(web: FilmWeb, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    recipe = web.recipe([web.url(name) for name in GOOD], fetch={"video": {"keep_source": False}})
+    late = executed(recipe, work, "scenes.max_seconds=0.0001")
+    assert {row["error"] for row in rows(late, work, "scenes")} == {"video_timeout"}
+    assert done(executed(recipe, work, "scenes.max_seconds=0.0001")) == {}
+    slow = executed(recipe, work, "clips.seconds_per_video=0.0001")
+    assert {row["status"] for row in rows(slow, work, "scenes")} == {"ok"}
+    assert {row["dropped"] for row in rows(slow, work, "pieces")} <= {"too_short", "cut_late", "video_timeout"}
+    assert slow["clips"].manifest.rows("clips") == 0
+    whole = executed(recipe, work)
+    assert whole["clips"].manifest.rows("clips") == 8
+    assert web.asked() == dict.fromkeys(GOOD, 1), "sources stay until there are clips"
+    assert not list((work / "media" / "videos").iterdir())
+
+
 def test_a_video_that_comes_later_leaves_the_others_as_they_are(web: FilmWeb, tmp_path: Path) -> None:
     work = tmp_path / "work"
     names = [web.url(name) for name in GOOD[:3]] + [web.url("vp8.webm", "flaky")]
@@ -244,7 +289,7 @@ def test_what_no_library_should_raise_is_a_row(
 
 
 @pytest.mark.parametrize("stage", ["scenes", "clips", "scores"])
-def test_a_file_that_ended_two_processes_is_left_alone(
+def test_a_file_that_ended_three_processes_is_left_alone(
     web: FilmWeb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
     """As a decoder's crash leaves it: begun, and never ended."""
@@ -253,17 +298,16 @@ def test_a_file_that_ended_two_processes_is_left_alone(
     executed(recipe, work)
     done_before = executed(recipe, work)[stage]
     (unit,) = done_before.manifest.reports.values()
-    key = {"scores": "clip_id"}.get(stage, "media_id")
     dataset = {"clips": "pieces"}.get(stage, stage)
-    first = rows({stage: done_before}, work, dataset)[0][key]
+    first = rows({stage: done_before}, work, dataset)[0]["media_id"]
     for report in (work / "_runs" / stage / "reports").iterdir():
         report.unlink()
     folder = work / "_runs" / stage / "begun" / f"{unit.unit}.{unit.identity[:16]}"
     folder.mkdir(parents=True)
-    for number in range(2):
+    for number in range(3):
         (folder / f"{first}-{number}").touch()
     shutil.rmtree(work / dataset)
     again = executed(recipe, work)
-    errors = {row[key]: row["dropped" if stage == "clips" else "error"] for row in rows(again, work, dataset)}
-    assert {name for name, error in errors.items() if error == "crashed"} == {first}
+    name = "dropped" if stage == "clips" else "error"
+    assert {row["media_id"] for row in rows(again, work, dataset) if row[name] == "crashed"} == {first}
     assert not folder.exists()

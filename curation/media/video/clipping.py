@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from curation.media.video.cutting import CutClip, cut
+from curation.media.video.cutting import LATE, CutClip, cut
 from curation.media.video.descriptors import frame_features, loaded_features
 from curation.media.video.facts import RefusedVideo
 from curation.media.video.marks import marks_of
@@ -23,6 +23,8 @@ from curation.recipe.splitting import Split
 Row = dict[str, Any]
 
 CUT_FAILED = "cut_failed"
+CUT_LATE = "cut_late"
+"""Why a piece that should be a clip is none; the second may be one under another limit."""
 
 _OF_PIECE = ("clip_id", "media_id", "media_bucket", "start_ms", "end_ms", "start_frame", "end_frame")
 _OF_FILE = ("frames", "duration_ms", "width", "height", "fps", "has_audio", "size_bytes")
@@ -98,7 +100,8 @@ def _piece(video: Row, piece: Piece) -> Row:
 def _add_clip(row: Row, text: str | None, clip: CutClip, settings: Cut, made: MadeClips) -> None:
     """Adds a clip that was cut; else says in the piece's row why there is none."""
     if clip.problem is not None or clip.path is None:
-        row |= {"dropped": CUT_FAILED, "detail": clip.problem}
+        words = clip.problem or "no file"
+        row |= {"dropped": CUT_LATE if words.startswith(LATE) else CUT_FAILED, "detail": words.removeprefix(LATE)}
         return
     places, quality, most = settings.key_frames, settings.jpeg_quality, settings.still_height
     try:

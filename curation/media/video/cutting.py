@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import ffmpeg
 
 from curation.media.video.facts import RefusedVideo
-from curation.media.video.ffmpeg import FfmpegError, run
+from curation.media.video.ffmpeg import FfmpegError, FfmpegTimeoutError, run
 from curation.media.video.probe import (
     MAX_PIXELS,
     audio_stream,
@@ -42,6 +42,10 @@ _MP4_AUDIO = ("aac", "mp3", "ac3", "eac3", "opus", None)
 _PLAIN = {
     "map_metadata": -1, "map_chapters": -1, "fflags": "+bitexact", "flags:v": "+bitexact", "flags:a": "+bitexact",
 }  # fmt: skip
+
+
+LATE = "late: "
+"""How the problem of a clip begins that another limit, or a machine with less to do, might have cut."""
 
 
 class Span(NamedTuple):
@@ -177,6 +181,8 @@ def _run(source: Source, jobs: Sequence[_Job], settings: Cut, deadline: float | 
     outputs = (_accurate if settings.mode == "accurate" else _copied)(source, jobs, settings, opened)
     try:
         run(ffmpeg.merge_outputs(*outputs).get_args(), min(settings.process_seconds, left))
+    except FfmpegTimeoutError as error:
+        return LATE + str(error)
     except FfmpegError as error:
         return str(error)
     return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import signal
 import subprocess
@@ -14,15 +15,25 @@ from functools import cache
 from threading import Thread
 from typing import IO
 
+from curation.errors import StageError
+from curation.media.journal import spooling
+
 _LAST_LINES = 5
 _LONGEST_LINE = 300  # bytes of a line that are kept
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+_FULL = frozenset(256 - each for each in (errno.ENOSPC, errno.EDQUOT))  # exit status: the error, of 8 bits
+_ENDED = frozenset((-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP))
+"""What says something about the machine, not about the file."""
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _QUIET = ("-nostdin", "-hide_banner", "-loglevel", "error", "-y")
 
 
 class FfmpegError(Exception):
     """FFmpeg failed, or took longer than its limit; one line says how."""
+
+
+class FfmpegTimeoutError(FfmpegError):
+    """It took longer than its limit."""
 
 
 @cache
@@ -34,13 +45,15 @@ def executable() -> str:
 
 
 def run(arguments: Sequence[str], seconds: float) -> None:
-    """Runs FFmpeg with these arguments, `seconds` long at most. Raises FfmpegError with the last lines it said.
+    """Runs FFmpeg with these arguments, `seconds` long at most.
+
+    Raises FfmpegError with the last lines it said, StageError for what is the machine's fault: a full disk, a signal.
 
     It is a process group of its own, which is killed as a whole, and (on Linux) dies with the thread that waits here: a
     worker that was killed leaves none behind that still writes to its files.
     """
     if seconds <= 0:
-        raise FfmpegError("no time was left")
+        raise FfmpegTimeoutError("no time was left")
     process = subprocess.Popen(
         [executable(), *_QUIET, *arguments],
         stdin=subprocess.DEVNULL,
@@ -55,13 +68,18 @@ def run(arguments: Sequence[str], seconds: float) -> None:
     try:
         status = process.wait(seconds)
     except subprocess.TimeoutExpired:
-        raise FfmpegError(f"ffmpeg took longer than {seconds:.0f} s{_said(lines)}") from None
+        raise FfmpegTimeoutError(f"ffmpeg took longer than {seconds:.0f} s{_said(lines)}") from None
     finally:
         if process.poll() is None:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         reader.join()
+    if status in _FULL or any("No space left on device" in line for line in lines):
+        with spooling():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    if status in _ENDED:
+        raise StageError(f"ffmpeg was ended by signal {-status}, not by us: is there memory enough? Run again")
     if status:
         how = f"was ended by signal {-status}" if status < 0 else f"failed ({status})"
         raise FfmpegError(f"ffmpeg {how}{_said(lines)}")

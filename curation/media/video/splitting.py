@@ -42,7 +42,7 @@ class Dropped(StrEnum):
     BEYOND_MAX = "beyond_max"  # what follows the first max_length_s of a clip (length of the whole in seconds)
     TRIMMED = "trimmed"  # begin and end of a clip (its length before in seconds)
     OUTSIDE = "outside"  # between marks, or between windows
-    NO_FRAMES = "no_frames"  # a mark that is empty, outside the video, or hidden by another (its length in seconds)
+    EMPTY_MARK = "empty_mark"  # a mark that is empty, outside the video, or hidden by another (its length in seconds)
 
 
 class Shots(Protocol):
@@ -193,7 +193,7 @@ def _marked(film: _Film, marks: Sequence[Mark]) -> Iterator[_Part]:
             yield _Part(start, ends[place], mark=place)
         else:
             length = (marks[place].end_ms - marks[place].start_ms) / 1000
-            yield _Part(start, start, Dropped.NO_FRAMES, length, mark=place)
+            yield _Part(start, start, Dropped.EMPTY_MARK, length, mark=place)
 
 
 def _within_limits(film: _Film, part: _Part, settings: Split) -> Iterator[_Part]:

@@ -96,7 +96,7 @@ def test_every_frame_is_in_exactly_one_piece(shots: Shots, settings: Split, mark
     edges = [*shots.times_ms.tolist(), shots.end_ms]
     for piece in pieces:
         assert (piece.start_ms, piece.end_ms) == (edges[piece.start_frame], edges[piece.end_frame])
-        assert (piece.start_frame == piece.end_frame) == (piece.dropped is Dropped.NO_FRAMES)
+        assert (piece.start_frame == piece.end_frame) == (piece.dropped is Dropped.EMPTY_MARK)
     assert split(shots, settings, hashed, marks) == pieces
 
 
@@ -187,11 +187,11 @@ def test_chapters_are_snapped_to_frames() -> None:
         ([(400, 800)], [(0, 10, "outside", None), (10, 20, None, 0), (20, 100, "outside", None)]),
         ([(2000, 4000), (0, 2000)], [(0, 50, None, 1), (50, 100, None, 0)]),  # in no order
         ([(0, 3000), (2000, 4000)], [(0, 50, None, 0), (50, 100, None, 1)]),  # one lasts into the next
-        ([(0, 4000), (0, 2000)], [(0, 0, "no_frames", 1), (0, 100, None, 0)]),  # both begin at once: the longer
-        ([(0, 4000), (1000, 1000)], [(0, 100, None, 0), (25, 25, "no_frames", 1)]),  # an empty one cuts nothing
-        ([(0, 4000), (3000, 1000)], [(0, 100, None, 0), (75, 75, "no_frames", 1)]),  # backwards
-        ([(-500, 400), (9000, 9999)], [(0, 10, None, 0), (10, 100, "outside", None), (100, 100, "no_frames", 1)]),
-        ([(1, 39)], [(0, 1, "outside", None), (1, 1, "no_frames", 0), (1, 100, "outside", None)]),  # between two frames
+        ([(0, 4000), (0, 2000)], [(0, 0, "empty_mark", 1), (0, 100, None, 0)]),  # both begin at once: the longer
+        ([(0, 4000), (1000, 1000)], [(0, 100, None, 0), (25, 25, "empty_mark", 1)]),  # an empty one cuts nothing
+        ([(0, 4000), (3000, 1000)], [(0, 100, None, 0), (75, 75, "empty_mark", 1)]),  # backwards
+        ([(-500, 400), (9000, 9999)], [(0, 10, None, 0), (10, 100, "outside", None), (100, 100, "empty_mark", 1)]),
+        ([(1, 39)], [(0, 1, "outside", None), (1, 1, "empty_mark", 0), (1, 100, "outside", None)]),  # between two frames
     ],
 )
 def test_marks_of_all_sorts(marks: list[tuple[int, int]], expected: list[tuple[int, int, Any, Any]]) -> None:
