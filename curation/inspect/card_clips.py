@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from curation.inspect.card_media import ERRORS
 from curation.inspect.card_words import Row, count, escaped, ratio, share
 from curation.inspect.wording import size
+from curation.recipe import ClipRules
 from curation.runner.stage import Manifest
 from curation.schemas import CLIP_SHARDS, CLIPS, PIECES, SCENES, VIDEOS
 
@@ -20,8 +22,9 @@ WORDS = {
     "beyond_max": "what follows the longest part that a clip may have",
     "trimmed": "begins and ends that were trimmed off",
     "outside": "what lies outside chapters, subtitles or windows",
-    "no_frames": "chapters or subtitles without frames",
+    "empty_mark": "chapters or subtitles without frames",
     "cut_failed": "clips that could not be cut",
+    "cut_late": "clips that were not cut in time",
     "source_gone": "videos whose file is gone",
     "video_timeout": "videos that took too long",
     "crashed": "videos that ended the process that looked at them",
@@ -72,7 +75,9 @@ def told_pieces(section: Row) -> list[tuple[int, str]]:
 
 def piece_words(why: str) -> str:
     """Why a piece is no clip, or a clip is not kept; others are names of rules."""
-    return WORDS.get(why) or f"clips that kept_clips.rules.{why} refuses"
+    if why in ClipRules.model_fields:
+        return f"clips that kept_clips.rules.{why} refuses"
+    return WORDS.get(why) or ERRORS.get(why, why)
 
 
 def clips_lines(section: Row) -> list[str]:

@@ -239,7 +239,9 @@ def reasons(plan: StagePlan, catalog: Catalog) -> list[str]:
     inputs = [name for name in plan.planning.inputs if published.inputs.get(name) != catalog.visible(name).version]
     if inputs:
         found.append(_inputs(inputs, "changed", "changed"))
-    if rounds := sum(bool(unit.inputs.get("round")) for unit in plan.pending):
+    if removed := sum("sources" in unit.inputs for unit in plan.pending):
+        found.append(f"{how_many(removed, 'unit')} with videos that were removed: they are fetched again for other clips")
+    if rounds := sum(bool(unit.inputs.get("round")) and "sources" not in unit.inputs for unit in plan.pending):
         found.append(f"{how_many(rounds, 'unit')} with media that failed for passing reasons: they are asked for again")
     if not stage.after:
         found += _archives(plan, published, settings_changed=bool(found))

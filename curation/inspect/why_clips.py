@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from curation.errors import WorkFolderError
-from curation.inspect.card_clips import WORDS
+from curation.inspect.card_clips import piece_words
 from curation.inspect.wording import how_many, quoted
 from curation.query import Query
 from curation.runner.catalog import Catalog
@@ -54,7 +54,7 @@ def _piece(row: dict[str, Any], verdict: dict[str, Any] | None) -> str:
     if row["dropped"] is not None:
         value = "" if row["value"] is None else f" ({row['value']:.3g})"
         detail = "" if row["detail"] is None else f": {quoted(row['detail'])}"
-        return f"piece      {span}  dropped: {row['dropped']}{value}, {WORDS.get(row['dropped'], 'see docs')}{detail}"
+        return f"piece      {span}  dropped: {row['dropped']}{value}, {piece_words(row['dropped'])}{detail}"
     if verdict is None:
         return f"clip       {span}  {row['clip_id']}"
     if verdict["kept"]:

@@ -7,26 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from typing import Final
 
 from curation.media.addresses import AddressBook
+from curation.media.attempts import Storm, backoff_s, not_done, unsettled
 from curation.media.client import Answer, Client
 from curation.media.outcomes import ErrorClass, FetchFaultError, FetchRequest, FetchStormError, Outcome, printable
 from curation.media.politeness import Host, HostQueues
 from curation.media.targets import BadUrlError, Target, parse_target
 from curation.recipe.network import FetchSettings
-
-STORM_CLASSES: Final = frozenset(
-    [
-        *(ErrorClass.DNS, ErrorClass.CONNECT, ErrorClass.TLS, ErrorClass.TIMEOUT, ErrorClass.HTTP_5XX),
-        *(ErrorClass.TOO_MANY_REQUESTS, ErrorClass.REFUSED_ADDRESS),
-    ]
-)
-"""Classes that a broken resolver, network, proxy or clock of ours, or a ban, would fill."""
 
 OnDone = Callable[[Outcome], None]
 
@@ -56,7 +48,8 @@ def fetch_all(
 
     Bodies in memory are at most settings.concurrency x max_bytes, and what on_done keeps: see `ready`.
     Raises FetchStormError, after CANCELLED outcomes for the rest, where more than storm_share of the last storm_window
-    outcomes are of one of STORM_CLASSES (HOST_DOWN is left out: one dead host may have many URLs).
+    outcomes are of one of curation.media.attempts.STORM_CLASSES (HOST_DOWN is left out: one dead host may have many
+    URLs).
     """
     asyncio.run(_Run(requests, settings, (on_done, ready, may_follow)).until(time.monotonic() + deadline_s))
 
@@ -90,8 +83,7 @@ class _Run:
         self._jobs: dict[int, _Job] = {}
         self._tasks: dict[asyncio.Task[None], tuple[Host[_Job], _Job]] = {}
         self._ended: deque[asyncio.Task[None]] = deque()
-        self._recent: deque[ErrorClass | None] = deque()
-        self._storms: Counter[ErrorClass | None] = Counter()
+        self._storm = Storm(settings)
 
     async def until(self, deadline: float) -> None:
         """The whole run; deadline by time.monotonic()."""
@@ -169,11 +161,10 @@ class _Run:
             words = f"{type(error).__name__}: {error}"
             fault = FetchFaultError(ErrorClass.BAD_RESPONSE, words, transient=False)
         else:
-            host.troubles = 0
+            host.note(None, 0.0, self._settings, now)
             self._queues.finished(host)
             self._answered(job, now)
             return
-        host.troubles = host.troubles + 1 if fault.transient else 0
         self._failed(host, job, fault, now)
         self._queues.finished(host)
 
@@ -199,15 +190,9 @@ class _Run:
 
     def _failed(self, host: Host[_Job], job: _Job, fault: FetchFaultError, now: float) -> None:
         settings = self._settings
-        wait_s = self._backoff(job)
-        down = ""
-        if host.troubles >= settings.host_down_after:
-            down = f"{host.troubles} transient failures in a row, the last {fault.error}"
-        if fault.retry_after_s is not None or fault.error == ErrorClass.TOO_MANY_REQUESTS:
-            wait_s = max(wait_s, fault.retry_after_s or 0.0)
-            self._queues.pause(host, now + wait_s)
-            if wait_s > settings.max_retry_after_s and fault.retry_after_s == wait_s:
-                down = f"it asks not to be asked for {wait_s:.0f} s"
+        wait_s = backoff_s(settings, job.attempts, job.start.url)
+        down = host.note(fault, wait_s, settings, now)
+        wait_s = max(wait_s, fault.retry_after_s or 0.0)
         again = fault.transient and job.attempts < settings.attempts and job.spent_s < settings.total_timeout_s
         if again and not down:
             job.attempts += 1
@@ -219,13 +204,6 @@ class _Run:
             for item in list(self._queues.drain(host)):
                 number = item if isinstance(item, int) else item.number
                 self._fail(number, ErrorClass.HOST_DOWN, printable(f"{host.name}: {down}"), transient=True)
-
-    def _backoff(self, job: _Job) -> float:
-        """Seconds before the next attempt: doubling, spread by a hash of the URL so that no two runs differ."""
-        settings = self._settings
-        wait_s = min(settings.backoff_s * 2.0 ** min(job.attempts - 1, 60), settings.max_backoff_s)
-        digest = blake2b(f"{job.attempts} {job.start.url}".encode(), digest_size=4).digest()
-        return wait_s * (0.5 + int.from_bytes(digest, "big") / 2**32)
 
     def _done(self, job: _Job) -> None:
         self._emit(job.number, None, "", transient=False)
@@ -256,23 +234,7 @@ class _Run:
             detail=detail,
         )
         self._on_done(outcome)
-        if error not in (ErrorClass.HOST_DOWN, ErrorClass.DEADLINE, ErrorClass.CANCELLED, ErrorClass.BAD_URL):
-            self._watch(error, detail)
-
-    def _watch(self, error: ErrorClass | None, detail: str) -> None:
-        """Raises FetchStormError where one class fills the last outcomes."""
-        window = self._settings.storm_window
-        self._recent.append(error)
-        self._storms[error] += 1
-        if len(self._recent) > window:
-            self._storms[self._recent.popleft()] -= 1
-        count = self._storms[error]
-        if error in STORM_CLASSES and len(self._recent) == window and count > self._settings.storm_share * window:
-            raise FetchStormError(
-                f"fetching is stopped: {count} of the last {window} URLs failed with {error} (the last: {detail}). "
-                "Check resolver, network and proxy of this machine; what was not fetched is left for the next run",
-                error or ErrorClass.CANCELLED,
-            )
+        self._storm.note(error, detail)
 
     async def _stop(self) -> None:
         for task in self._tasks:
@@ -282,8 +244,6 @@ class _Run:
 
     def _leave(self, error: ErrorClass) -> None:
         """Ends all that has not ended."""
-        words = "not done when the time was over" if error is ErrorClass.DEADLINE else "not done when the run stopped"
-        position = self._settled.find(0)
-        while position >= 0:
-            self._fail(position, error, words, transient=True)
-            position = self._settled.find(0, position)
+        fault = not_done(error)
+        for number in unsettled(self._settled):
+            self._fail(number, error, fault.detail, transient=True)

@@ -7,25 +7,58 @@ from array import array
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
+from curation.media.outcomes import ErrorClass, FetchFaultError
+from curation.recipe.network import FetchSettings
+
 T = TypeVar("T")
 
 _NONE = -1
 
 
-class Host(Generic[T]):
-    """A host's requests and what it was seen to do. Times are seconds of the caller's clock."""
+class Manners:
+    """What a host was seen to do. Times are seconds of the caller's clock."""
 
-    __slots__ = ("active", "again", "first", "last", "listed_for", "name", "not_before", "troubles")
+    __slots__ = ("active", "not_before", "troubles")
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self) -> None:
         self.active = 0
-        self.first = self.last = _NONE
-        self.again: list[tuple[float, int, T]] | None = None
         self.not_before = 0.0
-        self.listed_for: float | None = None
         self.troubles = 0
         """Transient failures in a row."""
+
+    def pause(self, until: float) -> None:
+        """Nothing of the host starts before `until`."""
+        self.not_before = max(self.not_before, until)
+
+    def note(self, fault: FetchFaultError | None, wait_s: float, settings: FetchSettings, now: float) -> str:
+        """What a request to the host came to, None: it was answered well. Why it is not to be asked any more, or "".
+
+        wait_s: how long a host is left alone that says "too many requests" without saying for how long.
+        """
+        self.troubles = self.troubles + 1 if fault is not None and fault.transient else 0
+        if fault is None:
+            return ""
+        asked_s = fault.retry_after_s
+        if asked_s is not None or fault.error is ErrorClass.TOO_MANY_REQUESTS:
+            self.pause(now + max(wait_s, asked_s or 0.0))
+        if asked_s is not None and asked_s > settings.max_retry_after_s and asked_s >= wait_s:
+            return f"it asks not to be asked for {asked_s:.0f} s"
+        if self.troubles >= settings.host_down_after:
+            return f"{self.troubles} transient failures in a row, the last {fault.error}"
+        return ""
+
+
+class Host(Manners, Generic[T]):
+    """A host's requests, and its manners."""
+
+    __slots__ = ("again", "first", "last", "listed_for", "name")
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+        self.first = self.last = _NONE
+        self.again: list[tuple[float, int, T]] | None = None
+        self.listed_for: float | None = None
 
     @property
     def waiting(self) -> bool:
@@ -79,7 +112,7 @@ class HostQueues(Generic[T]):
             if (ready := self._ready(host)) is not None and ready <= now:
                 request = self._next(host, now)
                 host.active += 1
-                host.not_before = max(host.not_before, now + self._delay_s)
+                host.pause(now + self._delay_s)
                 self._list(host, now)
                 return host, request
             self._list(host)
@@ -89,10 +122,6 @@ class HostQueues(Generic[T]):
         """A request of the host is no longer in progress."""
         host.active -= 1
         self._list(host)
-
-    def pause(self, host: Host[T], until: float) -> None:
-        """Nothing of the host starts before `until`."""
-        host.not_before = max(host.not_before, until)
 
     def drain(self, host: Host[T]) -> Iterator[int | T]:
         """Takes out all that waits at a host."""

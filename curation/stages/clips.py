@@ -20,9 +20,9 @@ from curation.runner.stage import Law, Manifest, Planning, Task
 from curation.runner.units import Unit, UnitReport, UnitWriter, digest, report_name, stored_report
 from curation.schemas import CLIP_SHARDS, CLIPS, MEDIA, PIECES, SCENES, VIDEOS
 from curation.stages.clip_settings import CLIPS_CODE, clips_kind
-from curation.stages.fetch_videos import remove_sources, units_without_sources
 from curation.stages.row_shards import TARS, Place, RowShards
 from curation.stages.scenes import SceneRows, obtained
+from curation.stages.video_sources import Sources
 from curation.stages.video_units import (
     FAILED_IN_PASSING,
     PASSING,
@@ -112,7 +112,7 @@ class Clips(VideoUnitStage):
                 found = task.store.read_json(f"{part}.json")
                 if found is None:
                     shots = scenes.row(video["media_id"], video["sha256"])
-                    found = _made({**video, **shots}, section, part, attempts)
+                    found = _made({**video, **shots}, section, part, attempts, unit)
                 pieces += found["pieces"]
                 new += found["clips"]
         writer.counts["videos"] += len(videos)
@@ -138,9 +138,10 @@ class Clips(VideoUnitStage):
                 store.remove_tree(_parts(unit))
         if planning.settings["keep_source"]:
             return
-        kind, removed = manifest.context["kind"], units_without_sources(store)
-        for name in sorted(done.keys() - removed):
-            _remove_sources(name, manifest.reports[name], of_unit(fetch, name, MEDIA.name)[0], kind, store)
+        kind = manifest.context["kind"]
+        for name in sorted(done):
+            if Sources(store, name).may_go(kind):
+                _remove_sources(name, manifest.reports[name], of_unit(fetch, name, MEDIA.name)[0], kind, store)
 
 
 def _remove_sources(name: str, report: UnitReport, ledger: list[str], kind: str, store: Store) -> None:
@@ -149,7 +150,7 @@ def _remove_sources(name: str, report: UnitReport, ledger: list[str], kind: str,
     rows = (row for batch in pieces for row in batch.to_pylist())
     kept = {row["media_id"] for row in rows if row["dropped"] in _FAILED}
     paths = [row["path"] for row in obtained(store, ledger) if row["media_id"] not in kept]
-    remove_sources(store, name, paths, kind)
+    Sources(store, name).remove(paths, kind)
 
 
 def keep_clips(report: UnitReport, without: frozenset[str], store: Store, writer: UnitWriter) -> None:
@@ -202,7 +203,9 @@ def _carried(report: UnitReport, videos: list[Row], store: Store) -> tuple[list[
     return kept, [row for row in clips if row["media_id"] in media]
 
 
-def _made(video: Row, section: ClipsSection, part: str, attempts: Attempts) -> dict[str, list[Row]]:
+def _made(
+    video: Row, section: ClipsSection, part: str, attempts: Attempts, unit: Unit
+) -> dict[str, list[Row]]:
     """The pieces and clips of a video, the clips' files in a tar of its own; kept for a later attempt."""
     from curation.media.video.clipping import clip_video, whole_video  # PyAV's libraries: only where videos are
 
@@ -217,7 +220,8 @@ def _made(video: Row, section: ClipsSection, part: str, attempts: Attempts) -> d
             if clips:
                 SHARDS.put(clips, f"{part}.tar", made.read, store)
     except FileNotFoundError:
-        pieces = [whole_video(video, SOURCE_GONE, f"{video['path']} was removed before it was cut")]
+        Sources(store, unit.name).miss(video["media_id"], unit.inputs["wanted"])
+        pieces = [whole_video(video, SOURCE_GONE, f"{video['path']} is gone; the next run fetches it again")]
     except RefusedVideo as refusal:
         pieces, clips = [whole_video(video, str(refusal.reason), str(refusal))], []
     found = {"pieces": pieces, "clips": clips}

@@ -26,8 +26,9 @@ from curation.schemas import KEPT_PAIRS, MEDIA, MEDIA_SHARDS, VIDEOS
 from curation.stages.clip_settings import clips_kind
 from curation.stages.fetch_images import ImageFetching
 from curation.stages.fetch_plan import JOURNALS, LIST, BucketPlanner, PlannedList, plan_buckets
-from curation.stages.fetch_videos import Removed, VideoFetching
+from curation.stages.fetch_videos import VideoFetching
 from curation.stages.ledger import ledger_rows, write_rows
+from curation.stages.video_sources import Sources, wanted_kind
 from curation.storage import Store
 
 _HALTS = "_runs/fetch/halts"
@@ -36,7 +37,10 @@ _AGREED = "_runs/fetch/refusals/agreed.json"
 _READERS = 32
 _CONSENT = ("refuse", "agents")
 """Settings of the network that decide what is fetched; all others, how."""
-_VIDEO_HOW = {"concurrency", "total_timeout_s", "page_bytes", "segment_bytes", "keep_source"}
+_VIDEO_LIMITS = {"max_bytes", "max_duration_s"}
+_VIDEO_HOW = {"concurrency", "total_timeout_s", "page_bytes", "segment_bytes", "keep_source", *_VIDEO_LIMITS}
+_BEYOND = frozenset((str(ErrorClass.TOO_LARGE), "too_long"))
+_WITHDRAWN = (ErrorClass.ROBOTS, ErrorClass.REFUSED)
 _REACH = ("hosts", "mirror", "allow_private_addresses", "allowed_networks", "verify_tls", "max_redirects")
 _UNREACHED = frozenset(map(str, (ErrorClass.TLS, ErrorClass.REFUSED_ADDRESS, ErrorClass.REDIRECT_LOOP)))
 """Errors that other settings of _REACH might not have made."""
@@ -99,17 +103,17 @@ class Fetch(UnitStage):
             size = section.shard_videos if modality == "video" else section.shard_media
             planner = BucketPlanner(planning.store, kind, modality, first, size, known_lists)
             lists = plan_buckets(planning.store, planner, kept, planning.require_engine)
-            removed = Removed.wanted(planning.store, section, context["clips"]) if modality == "video" else None
             rounds = [list(self._rounds(entry, modality, finished)) for entry in lists]
-            look = partial(self._known, store=planning.store, section=section, removed=removed)
+            look = partial(self._known, store=planning.store, section=section, clips=context["clips"])
             with ThreadPoolExecutor(_READERS) as readers:
                 known += readers.map(look, rounds)
         outdated = _outdated(planning, context, [each for each in known if each.report is not None])
         return [each.following if each.unit.name in outdated else each.unit for each in known]
 
-    def _known(self, rounds: list[Unit], store: Store, section: FetchSection, removed: Removed | None) -> _Known:
+    def _known(self, rounds: list[Unit], store: Store, section: FetchSection, clips: str | None) -> _Known:
         """The unit of a list: its last round that is done, or the one to do next."""
         *done, following = rounds
+        modality = following.inputs["modality"]
         if not done:
             return _Known(following, following, None)
         report = stored_report(store, self.name, done[-1])
@@ -118,11 +122,12 @@ class Fetch(UnitStage):
             return _Known(done[-1], following, None)
         age = datetime.now(UTC) - datetime.fromisoformat(first.finished_at)
         passing = report.counts.get("transient", 0) and age < timedelta(days=section.retry_days)
-        unreached = any(report.counts.get(f"failed:{error}", 0) for error in _UNREACHED)
-        if passing or (unreached and report.facts.get("reach") != _reach(section)):
+        unreached = any(report.counts.get(f"failed:{error}", 0) for error in _unreached(modality))
+        if passing or (unreached and report.facts.get("reach") != _reach(section, modality)):
             return _Known(following, following, None)
-        if removed is not None and removed.are_missed(done[-1]):
-            return _Known(following, following, None)
+        if modality == "video" and Sources(store, following.name).are_missed(wanted_kind(section, clips)):
+            missing = Unit(following.name, {**following.inputs, "sources": "removed"}, following.identity)
+            return _Known(missing, missing, None)
         return _Known(done[-1], following, report)
 
     def _rounds(self, entry: PlannedList, modality: str, finished: set[str]) -> Iterator[Unit]:
@@ -143,14 +148,15 @@ class Fetch(UnitStage):
         writer.counts["planned_media"] += len(media)
         refusals = loaded_refusals(task.store, section.opt_out.model_dump_json(), task.context["refusals"])
         refused = _refused([earlier.get(media_id, row) for media_id, row in media.items()], refusals)
-        writer.facts["reach"] = _reach(section)
+        modality = unit.inputs["modality"]
+        writer.facts["reach"] = _reach(section, modality)
         again = report is not None and report.facts.get("reach") != writer.facts["reach"]
         final = {
             media_id: row
             for media_id, row in earlier.items()
-            if media_id not in refused and _is_final(row) and not (again and row["error"] in _UNREACHED)
+            if media_id not in refused and _is_final(row) and not (again and row["error"] in _unreached(modality))
         }
-        final = fetching.still_there(final)
+        final, sought = fetching.still_there(final), final
         if report is not None:
             fetching.keep(report, list(final.values()), writer)
         with Journal(task.store, _journal(unit), task.run) as journal:
@@ -166,8 +172,12 @@ class Fetch(UnitStage):
                 raise StageError(f"{unit.name}: a media was neither fetched nor refused: please report it")
             for row in fetched:
                 row["attempts"] += earlier[row["media_id"]]["attempts"] if row["media_id"] in earlier else 0
-            fetching.store([row for row in fetched if row["status"] == "ok"], journal, writer)
-        rows = {**final, **refused, **{row["media_id"]: row for row in fetched}}
+            new = [row for row in fetched if row["media_id"] not in sought or row["error"] in (None, *_WITHDRAWN)]
+            fetching.store([row for row in new if row["status"] == "ok"], journal, writer)
+        kept = [sought[media_id] for media_id in sought.keys() - final.keys() - {row["media_id"] for row in new}]
+        if report is not None and kept:  # a host that gave it once and does not now: what was made of it stays
+            fetching.keep(report, kept, writer)
+        rows = {row["media_id"]: row for row in (*final.values(), *refused.values(), *new, *kept)}
         write_rows([rows[media_id] for media_id in sorted(rows)], writer)
 
     def _last_report(self, unit: Unit, store: Store) -> UnitReport | None:
@@ -275,8 +285,13 @@ def _refused(rows: list[Row], refusals: Refusals) -> dict[str, Row]:
     return {row["media_id"]: refused_row(row, error) for row, error in errors if error is not None}
 
 
-def _reach(section: FetchSection) -> str:
-    return digest(section.network.model_dump(include=set(_REACH)))
+def _reach(section: FetchSection, modality: str) -> str:
+    limits = section.video.model_dump(include=_VIDEO_LIMITS) if modality == "video" else {}
+    return digest(section.network.model_dump(include=set(_REACH)), *([limits] if limits else []))
+
+
+def _unreached(modality: str) -> frozenset[str]:
+    return _UNREACHED | _BEYOND if modality == "video" else _UNREACHED
 
 
 def _is_final(row: Row) -> bool:

@@ -32,6 +32,7 @@ from curation.runner.stage import Task
 from curation.runner.units import Unit, UnitReport, UnitWriter, digest
 from curation.schemas import MEDIA, VIDEOS
 from curation.stages.buckets import conformed
+from curation.stages.video_sources import Sources, wanted_kind
 from curation.stages.video_units import MOST_ENDED, refusing
 from curation.storage import Store
 
@@ -39,43 +40,10 @@ if TYPE_CHECKING:
     from curation.media.video.info import VideoInfo
 
 FOLDER = f"{MEDIA.name}/videos"
-_REMOVED = "_runs/fetch/removed"
 _PART_BYTES = 1 << 20
 _SAID = ("title", "description", "licence", "uploader", "upload_date", "platform_id", "age_limit")
 MAX_PIXELS = 1 << 26
 """Pixels of a frame that is decoded: as fetch.image.max_pixels; an 8K frame has 33 million."""
-
-
-@dataclass(frozen=True)
-class Removed:
-    """Which units had the sources of their videos removed, after which clips were cut of them.
-
-    clips: the kind of the clips that this run wants, None: it wants the videos themselves.
-    """
-
-    store: Store
-    clips: str | None
-
-    @classmethod
-    def wanted(cls, store: Store, section: FetchSection, clips: str | None) -> Removed:
-        return cls(store, None if section.video.keep_source else clips)
-
-    def are_missed(self, unit: Unit) -> bool:
-        """Whether a unit's videos have to be fetched again."""
-        told = self.store.read_json(_removed_path(unit.name))
-        return told is not None and told["clips"] != self.clips
-
-
-def remove_sources(store: Store, unit: str, paths: list[str], clips: str) -> None:
-    """Removes the files of a unit's videos, of which the clips of a kind are made."""
-    store.put_json(_removed_path(unit), {"clips": clips})
-    for path in paths:
-        store.remove(path)
-
-
-def units_without_sources(store: Store) -> set[str]:
-    """Names of units whose sources were removed."""
-    return {name.removesuffix(".json") for name in store.names(_REMOVED)}
 
 
 def keep_videos(report: UnitReport, rows: list[Row], store: Store, writer: UnitWriter) -> None:
@@ -85,10 +53,6 @@ def keep_videos(report: UnitReport, rows: list[Row], store: Store, writer: UnitW
         told = batch.filter(pc.is_in(batch.column("media_id"), value_set=kept))
         columns = {name: told.column(name) for name in VIDEOS.columns}
         writer.write(VIDEOS, conformed(columns, VIDEOS.schema))
-
-
-def _removed_path(unit: str) -> str:
-    return f"{_REMOVED}/{unit}.json"
 
 
 @dataclass(frozen=True)
@@ -148,7 +112,7 @@ class VideoFetching:
         }
         if (error := refusals.of_bytes(row)) is not None:
             return refused_row(row, error), None
-        path = f"{FOLDER}/{row['media_id']}-{outcome.sha256[:12]}{outcome.path.suffix}"
+        path = f"{FOLDER}/{self.unit.name}/{row['media_id']}-{outcome.sha256[:12]}{outcome.path.suffix}"
         with outcome.path.open("rb") as source, self.task.store.whole(path) as target:
             shutil.copyfileobj(source, target, _PART_BYTES)
         row |= {
@@ -164,11 +128,17 @@ class VideoFetching:
 
     def still_there(self, rows: dict[str, Row]) -> dict[str, Row]:
         """Rows of an earlier round, without videos that have to be fetched again."""
-        if not Removed.wanted(self.task.store, self.section, self.task.context["clips"]).are_missed(self.unit):
-            return rows
-        gone = {media_id for media_id, row in rows.items()
-                if row["status"] == "ok" and self.task.store.size(row["path"]) is None}  # fmt: skip
-        return {media_id: row for media_id, row in rows.items() if media_id not in gone}
+        sources, wanted = Sources(self.task.store, self.unit.name), self._wanted()
+        return {
+            media_id: row
+            for media_id, row in rows.items()
+            if row["status"] != "ok"
+            or not sources.is_missed(media_id, wanted)
+            or self.task.store.size(row["path"]) is not None
+        }
+
+    def _wanted(self) -> str:
+        return wanted_kind(self.section, self.task.context["clips"])
 
     def keep(self, report: UnitReport, rows: list[Row], writer: UnitWriter) -> None:
         """Takes over what an earlier round stored of some rows."""
@@ -181,9 +151,7 @@ class VideoFetching:
             writer.write(VIDEOS, pa.RecordBatch.from_pylist([told], schema=VIDEOS.schema))
 
     def committed(self) -> None:
-        removed = Removed.wanted(self.task.store, self.section, self.task.context["clips"])
-        if removed.are_missed(self.unit):
-            self.task.store.remove(_removed_path(self.unit.name))  # they are there again
+        Sources(self.task.store, self.unit.name).fetched(self._wanted())
         with suppress(OSError):  # what is left are parts of videos that a later round goes on with
             self._folder().rmdir()
 

@@ -15,6 +15,7 @@ from curation.runner.units import Unit, UnitWriter, digest
 from curation.schemas import MEDIA, SCENES, VIDEOS
 from curation.stages.buckets import conformed
 from curation.stages.clip_settings import SCENES_CODE, scenes_kind
+from curation.stages.video_sources import Sources
 from curation.stages.video_units import (
     FAILED_IN_PASSING,
     PASSING,
@@ -64,7 +65,7 @@ class Scenes(VideoUnitStage):
         for media in obtained(task.store, unit.inputs["media"]):
             batch = known.batch(media["media_id"], media["stored_sha256"])
             if batch is None or batch.column("status")[0].as_py() != "ok":
-                row = _looked_at(media, task.store, settings, attempts)
+                row = _looked_at(media, settings, attempts, unit)
                 batch = pa.RecordBatch.from_pylist([row], schema=SCENES.schema)
             status, error = (batch.column(name)[0].as_py() for name in ("status", "error"))
             writer.counts["ok" if status == "ok" else f"failed:{error}"] += 1
@@ -103,15 +104,17 @@ def obtained(store: Store, paths: list[str]) -> list[Row]:
     return sorted(rows, key=lambda row: str(row["media_id"]))
 
 
-def _looked_at(media: Row, store: Store, settings: ScenesSection, attempts: Attempts) -> Row:
+def _looked_at(media: Row, settings: ScenesSection, attempts: Attempts, unit: Unit) -> Row:
     from curation.media.video.cuts import detect_shots  # PyAV's libraries: only where videos are
 
+    store = attempts.store
     row = {"media_id": media["media_id"], "media_bucket": media["media_bucket"], "sha256": media["stored_sha256"]}
     try:
         with local_file(store, media["path"]) as path, attempts.at(media["media_id"]):
             shots = detect_shots(path, settings)
     except FileNotFoundError:
-        words = f"{media['path']} is gone: to fetch it again, remove its unit's reports in _runs/fetch/reports"
+        Sources(store, unit.name).miss(media["media_id"], unit.inputs["wanted"])
+        words = f"{media['path']} is gone; the next run fetches it again"
         return {**_EMPTY, **row, "status": "failed", "error": SOURCE_GONE, "detail": words}
     except RefusedVideo as refusal:
         return {**_EMPTY, **row, "status": "failed", "error": str(refusal.reason), "detail": str(refusal)}

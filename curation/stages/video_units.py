@@ -16,6 +16,8 @@ from curation.errors import CurationError
 from curation.media.video.facts import RefusedVideo, VideoRefusal
 from curation.runner.stage import Manifest, Planning, Task, UnitStage
 from curation.runner.units import Unit, UnitReport, UnitWriter, read_report, report_name, reports_folder
+from curation.stages.clip_settings import clips_kind
+from curation.stages.video_sources import wanted_kind
 from curation.storage import Store
 
 Row = dict[str, Any]
@@ -44,7 +46,8 @@ class VideoUnitStage(UnitStage):
         """What a unit reads, and the digests of its content."""
 
     def prepare(self, planning: Planning) -> dict[str, Any]:
-        return {"kind": self.kind(planning), "limits": self.limits(planning)}
+        wanted = wanted_kind(planning.recipe.fetch, clips_kind(planning.recipe))
+        return {"kind": self.kind(planning), "limits": self.limits(planning), "wanted": wanted}
 
     def limits(self, planning: Planning) -> str:
         """Digest of what made some rows fail that might not have: they are tried again where it is another."""
@@ -65,7 +68,7 @@ class VideoUnitStage(UnitStage):
                 continue
             inputs, content = self.inputs(planning, name)
             unit = Unit(name, inputs, self.identity(context["kind"], content))
-            more = {"earlier": finished.get(name, []), "limits": context["limits"]}
+            more = {"earlier": finished.get(name, []), "limits": context["limits"], "wanted": context["wanted"]}
             units.append(Unit(name, {**inputs, **more}, unit.identity))
         return units
 

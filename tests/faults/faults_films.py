@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +31,12 @@ PAGE = b"<!doctype html><title>Gone</title><p>This film is no longer here.</p>"
 
 @dataclass(frozen=True)
 class FilmWeb:
-    """films: by name, what is served at /ok/NAME of the first host."""
+    """films: by name, what is served at /ok/NAME of the first host. lost: names behind which there is a page by now."""
 
     folder: Path
     server: FaultyServer
     films: dict[str, Film]
+    lost: set[str] = field(default_factory=set)
 
     def url(self, name: str, kind: str = "ok") -> str:
         return self.server.url(HOSTS[0], kind, name)
@@ -92,12 +93,15 @@ def film_web(folder: Path, films: dict[str, Film]) -> Iterator[FilmWeb]:
     bodies["page.mp4"] = PAGE
     bodies["cut.mp4"] = bodies["mute.mp4"][: len(bodies["mute.mp4"]) // 2]
 
+    lost: set[str] = set()
+
     def body(host: str, path: str) -> bytes:
-        return bodies.get(path.rpartition("/")[2], PAGE)
+        name = path.rpartition("/")[2]
+        return PAGE if name in lost else bodies.get(name, PAGE)
 
     folder.mkdir(parents=True, exist_ok=True)
     with FaultyServer(HOSTS, body) as server:
-        yield FilmWeb(folder, server, films)
+        yield FilmWeb(folder, server, films, lost)
 
 
 @dataclass(frozen=True)

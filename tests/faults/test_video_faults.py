@@ -54,7 +54,7 @@ def rows(work: Path, dataset: str) -> list[Any]:
 
 def stored(work: Path) -> dict[str, str]:
     """Every tar and video of a folder by name: its SHA-256."""
-    paths = [*work.rglob("*.tar"), *(work / "media" / "videos").glob("*")]
+    paths = [*work.rglob("*.tar"), *(path for path in (work / "media" / "videos").rglob("*") if path.is_file())]
     return {str(path.relative_to(work)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 

@@ -101,7 +101,7 @@ def test_a_pause_holds_for_the_whole_host_and_only_for_it() -> None:
     for number, name in enumerate("aab"):
         queues.add(name, number)
     host, _ = queues.take(1.0) or (Host("none"), 0)
-    queues.pause(host, 30.0)
+    host.pause(30.0)
     queues.resume("a", "again", 2.0)
     other = queues.take(1.0)
     assert other is not None and other[0].name == "b"

@@ -153,7 +153,7 @@ def test_sources_go_once_their_clips_are_cut(web: FilmWeb, tmp_path: Path) -> No
     work = tmp_path / "work"
     recipe = web.recipe([web.url(name) for name in GOOD], fetch={"video": {"keep_source": False}})
     first = executed(recipe, work)
-    assert not list((work / "media" / "videos").glob("*"))
+    assert not list((work / "media" / "videos").rglob("*.*"))
     assert done(executed(recipe, work)) == {}
     ruled = executed(recipe, work, "kept_clips.rules.min_seconds=1.8")
     assert done(ruled) == {"kept_clips": 1}
@@ -162,7 +162,7 @@ def test_sources_go_once_their_clips_are_cut(web: FilmWeb, tmp_path: Path) -> No
     other = executed(recipe, work, "clips.cut.crf=30")
     assert web.asked() == dict.fromkeys(GOOD, 2), "other clips need the videos once more"
     assert [row["clip_id"] for row in rows(other, work, "clips")] == [row["clip_id"] for row in clips]
-    assert not list((work / "media" / "videos").glob("*"))
+    assert not list((work / "media" / "videos").rglob("*.*"))
     assert done(executed(recipe, work, "clips.cut.crf=30")) == {}
 
 
@@ -170,12 +170,12 @@ def test_sources_go_and_come_as_the_recipe_says(web: FilmWeb, tmp_path: Path) ->
     work, sources = tmp_path / "work", tmp_path / "work" / "media" / "videos"
     recipe = web.recipe([web.url(name) for name in GOOD])
     executed(recipe, work)
-    assert len(list(sources.iterdir())) == 4
+    assert len(list(sources.rglob("*.*"))) == 4
     assert done(executed(recipe, work, "fetch.video.keep_source=false")) == {}
-    assert not list(sources.iterdir())
+    assert not list(sources.rglob("*.*"))
     assert web.asked() == dict.fromkeys(GOOD, 1)
     assert done(executed(recipe, work)).keys() == {"fetch", "scenes", "clips"}, "wanted again; rows are taken over"
-    assert len(list(sources.iterdir())) == 4
+    assert len(list(sources.rglob("*.*"))) == 4
     assert web.asked() == dict.fromkeys(GOOD, 2)
     assert done(executed(recipe, work)) == {}
 
@@ -189,9 +189,9 @@ def test_what_a_kill_left_goes_with_the_next_run(web: FilmWeb, tmp_path: Path) -
         patch.setattr(Clips, "settle", lambda self, planning, manifest: None)
         executed(recipe, work)
     left = [work / "_runs" / "clips" / "parts", work / "media" / "videos"]
-    assert all(list(folder.iterdir()) for folder in left)
+    assert all(list(folder.rglob("*.*")) for folder in left)
     assert done(executed(recipe, work)) == {}
-    assert not any(folder.exists() and list(folder.iterdir()) for folder in left)
+    assert not any(list(folder.rglob("*.*")) for folder in left)
 
 
 def test_other_limits_try_again_what_took_too_long(web: FilmWeb, tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_other_limits_try_again_what_took_too_long(web: FilmWeb, tmp_path: Path)
     whole = executed(recipe, work)
     assert whole["clips"].manifest.rows("clips") == 8
     assert web.asked() == dict.fromkeys(GOOD, 1), "sources stay until there are clips"
-    assert not list((work / "media" / "videos").iterdir())
+    assert not list((work / "media" / "videos").rglob("*.*"))
 
 
 def test_a_video_that_comes_later_leaves_the_others_as_they_are(web: FilmWeb, tmp_path: Path) -> None:
@@ -311,3 +311,53 @@ def test_a_file_that_ended_three_processes_is_left_alone(
     name = "dropped" if stage == "clips" else "error"
     assert {row["media_id"] for row in rows(again, work, dataset) if row[name] == "crashed"} == {first}
     assert not folder.exists()
+
+
+def test_trying_another_split_costs_one_request_and_loses_nothing(web: FilmWeb, tmp_path: Path) -> None:
+    """Sources are removed; of one film the host gives a page by then."""
+    work = tmp_path / "work"
+    recipe = web.recipe([web.url(name) for name in GOOD[:2]], fetch={"video": {"keep_source": False}})
+    first = executed(recipe, work)
+    web.lost.add("turned.mp4")
+    other = executed(recipe, work, "clips.split.min_length_s=1.8")
+    assert web.asked() == dict.fromkeys(GOOD[:2], 2)
+    own = [row for row in rows(other, work, "pieces") if row["media_id"] == media_id(web.url("turned.mp4"))]
+    assert {row["dropped"] for row in own} == {"source_gone"}
+    again = executed(recipe, work)
+    ids = [[row["clip_id"] for row in rows(each, work, "clips")] for each in (first, again)]
+    assert ids[0] == ids[1]
+    assert again["rebalance"].manifest.rows("final_pairs") == 2
+    assert web.asked()["plain.mp4"] == 2, "its clips are there"
+
+
+def test_other_forms_of_a_video_have_files_of_their_own(web: FilmWeb, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    recipe = web.recipe([web.url(name) for name in GOOD[:2]])
+    executed(recipe, work)
+    executed(recipe, work, "fetch.video.max_height=360", "fetch.video.keep_source=false")
+    outcomes = executed(recipe, work, "clips.cut.crf=30")
+    assert outcomes["clips"].manifest.rows("clips") == 4
+    assert web.asked() == dict.fromkeys(GOOD[:2], 2)
+
+
+def test_a_source_that_is_gone_is_fetched_again(web: FilmWeb, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    recipe = web.recipe([web.url(name) for name in GOOD[:2]])
+    first = executed(recipe, work)
+    (path,) = (row["path"] for row in rows(first, work, "media") if row["media_url"] == web.url("plain.mp4"))
+    (work / path).unlink()
+    executed(recipe, work, "clips.cut.crf=30")
+    healed = executed(recipe, work, "clips.cut.crf=30")
+    assert healed["clips"].manifest.rows("clips") == 4
+    assert web.asked() == {"plain.mp4": 2, "turned.mp4": 1}
+    assert done(executed(recipe, work, "clips.cut.crf=30")) == {}
+
+
+def test_a_higher_limit_asks_for_what_was_beyond_it(web: FilmWeb, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    recipe = web.recipe([web.url(name) for name in GOOD[:3]])
+    size = web.films["mute.mp4"].path.stat().st_size + 1
+    few = executed(recipe, work, f"fetch.video.max_bytes={size}")
+    assert few["fetch"].manifest.counts["failed:too_large"] == 2
+    assert executed(recipe, work)["clips"].manifest.rows("clips") == 6
+    assert web.asked()["mute.mp4"] == 1

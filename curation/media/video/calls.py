@@ -10,6 +10,8 @@ from curation.media.outcomes import ErrorClass, FetchFaultError
 
 READ_BYTES: Final = 64 << 10
 """Bytes of a body that are read at once."""
+NO_MEMORY: Final = 3
+"""Exit status of the process that reads pages when a page takes more than it may have."""
 
 
 @dataclass(frozen=True, slots=True)

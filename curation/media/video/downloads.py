@@ -8,26 +8,19 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Final
 
-from curation.media.fetching import STORM_CLASSES
+from curation.errors import StageError
+from curation.media.attempts import Storm, backoff_s, not_done, unsettled
 from curation.media.outcomes import ErrorClass, FetchFaultError, FetchRequest, FetchStormError, printable
 from curation.media.politeness import Host, HostQueues
 from curation.media.targets import BadUrlError, parse_target
 from curation.media.video.facts import RefusedVideo, VideoRefusal
 from curation.media.video.info import VideoInfo
-from curation.media.video.pages import PageReaders, UnavailableError
-from curation.media.video.transfer import (
-    Fetched,
-    PageRefusal,
-    VideoOutcome,
-    VideoRules,
-    VideoTransfer,
-)
+from curation.media.video.pages import PageReaders
+from curation.media.video.transfer import Fetched, VideoOutcome, VideoRules, VideoTransfer
 from curation.media.video.turns import Clock
 from curation.media.video.web import Web
 
@@ -52,11 +45,13 @@ def fetch_videos(
 
     As curation.media.fetching.fetch_all: returns when all are done, or after deadline_s seconds, and what was not done
     then is DEADLINE; an interrupt leaves CANCELLED ones and is passed on; on_done and ready run in the calling thread;
-    what they raise ends the run without further outcomes; raises FetchStormError. A thread that does not see the end
-    in time (10 s) is left behind.
+    what they raise ends the run without further outcomes; raises FetchStormError. OSError (the folder cannot be written
+    to) and StageError (pages cannot be read on this machine) end it likewise, without further outcomes. A thread that
+    does not see the end in time (10 s) is left behind.
 
     A video is tried until one address that it needs has failed settings.attempts times, each time continuing what is
-    in rules.folder. What failed for a passing reason leaves its partial file there, for a later call to continue.
+    in rules.folder. What failed for a passing reason leaves its partial file there, for a later call to continue; any
+    other leaves nothing but a finished file.
     """
     _Run(requests, rules, on_done, ready).until(time.monotonic() + deadline_s)
 
@@ -88,8 +83,7 @@ class _Run:
         self._ended: queue.SimpleQueue[tuple[threading.Thread, Result]] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._readers = PageReaders()
-        self._recent: deque[object] = deque()
-        self._storms: Counter[object] = Counter()
+        self._storm = Storm(rules.settings)
 
     def until(self, deadline: float) -> None:
         """The whole run; deadline by time.monotonic()."""
@@ -160,7 +154,8 @@ class _Run:
         host, job = self._active.pop(thread)
         if isinstance(result, FetchFaultError) and result.transient and result.error not in _NOT_AGAIN and not last:
             settings = self._rules.settings
-            wait_s = max(self._backoff(job), result.retry_after_s or 0.0)
+            wait_s = backoff_s(settings, job.attempts, job.transfer.target.url)
+            wait_s = max(wait_s, result.retry_after_s or 0.0)
             many = max(job.transfer.failures.values(), default=0) >= settings.attempts
             if not many and job.left_s > 0 and (result.retry_after_s or 0.0) <= settings.max_retry_after_s:
                 self._queues.resume(job.transfer.target.host, job, time.monotonic() + wait_s)
@@ -169,23 +164,16 @@ class _Run:
         self._queues.finished(host)
         self._emit(job.number, result)
 
-    def _backoff(self, job: _Job) -> float:
-        """Seconds before the next attempt: doubling, spread by a hash of the URL so that no two runs differ."""
-        settings = self._rules.settings
-        wait_s = min(settings.backoff_s * 2.0 ** min(job.attempts - 1, 60), settings.max_backoff_s)
-        digest = blake2b(f"{job.attempts} {job.transfer.target.url}".encode(), digest_size=4).digest()
-        return wait_s * (0.5 + int.from_bytes(digest, "big") / 2**32)
-
     def _emit(self, number: int, result: Result) -> None:
         """Hands out the one outcome of a request."""
         request, job = self._requests[number], self._jobs.pop(number, None)
         transfer = job.transfer if job else None
-        if isinstance(result, OSError):
-            raise result  # the disk's: no video is to blame
+        if isinstance(result, OSError | StageError):
+            raise result  # the disk's, or that of what reads pages: no video is to blame
         error, detail, transient = _judged(result)
-        if transfer is not None and error is not None and not transient:
-            transfer.clean()
         done = result if isinstance(result, Fetched) else None
+        if transfer is not None and not transient:
+            transfer.clean(done.path if done else None)
         headers = transfer.headers if transfer else {}
         self._settled[number] = 1
         outcome = VideoOutcome(
@@ -207,35 +195,15 @@ class _Run:
             facts=done.facts if done else None,
         )
         self._on_done(outcome)
-        if error not in (*_NOT_AGAIN, ErrorClass.BAD_URL):
-            self._watch(error, detail)
-
-    def _watch(self, error: object, detail: str) -> None:
-        """Raises FetchStormError where one class fills the last outcomes."""
-        window = self._rules.settings.storm_window
-        self._recent.append(error)
-        self._storms[error] += 1
-        if len(self._recent) > window:
-            self._storms[self._recent.popleft()] -= 1
-        count = self._storms[error]
-        full = len(self._recent) == window and count > self._rules.settings.storm_share * window
-        if full and isinstance(error, ErrorClass) and error in STORM_CLASSES:
-            raise FetchStormError(
-                f"fetching is stopped: {count} of the last {window} URLs failed with {error} (the last: {detail}). "
-                "Check resolver, network and proxy of this machine; what was not fetched is left for the next run",
-                error,
-            )
+        self._storm.note(error, detail)
 
     def _leave(self, error: ErrorClass) -> None:
         """Ends all that has not ended."""
-        words = "not done when the time was over" if error is ErrorClass.DEADLINE else "not done when the run stopped"
-        position = self._settled.find(0)
-        while position >= 0:
-            self._emit(position, FetchFaultError(error, words, transient=True))
-            position = self._settled.find(0, position)
+        for number in unsettled(self._settled):
+            self._emit(number, not_done(error))
 
 
-def _judged(result: Result) -> tuple[ErrorClass | VideoRefusal | PageRefusal | None, str, bool]:
+def _judged(result: Result) -> tuple[ErrorClass | VideoRefusal | None, str, bool]:
     """Error, detail, transient."""
     if isinstance(result, Fetched):
         return None, "; ".join(f"no subtitles {line}" for line in result.info.missing_subtitles), False
@@ -243,6 +211,4 @@ def _judged(result: Result) -> tuple[ErrorClass | VideoRefusal | PageRefusal | N
         return result.error, result.detail, result.transient
     if isinstance(result, RefusedVideo):
         return result.reason, str(result), False
-    if isinstance(result, UnavailableError):
-        return PageRefusal.UNAVAILABLE, str(result), False
     return ErrorClass.BAD_RESPONSE, f"{type(result).__name__}: {result}", False

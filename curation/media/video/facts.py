@@ -18,6 +18,7 @@ class VideoRefusal(StrEnum):
     TOO_LONG = "too_long"  # longer than fetch.video.max_duration_s
     TOO_MANY_PIXELS = "too_many_pixels"  # a frame is larger than may be decoded
     LIVE = "live_stream"  # a stream without an end
+    UNAVAILABLE = "unavailable"  # private, taken down, for some countries or for members only
     CRASHED = "crashed"  # looking at it ended the process, more than once
     TIMEOUT = "video_timeout"  # reading or decoding took longer than its limit
 

@@ -37,12 +37,12 @@ class VideoInfo:
     chapters: tuple[Chapter, ...] = ()
     subtitles: tuple[Subtitle, ...] = ()
     missing_subtitles: tuple[str, ...] = ()
-    """Of the languages asked for that the page offers, those that did not come, with the reason: "en: ..."."""
+    """Of the languages asked for, those that did not come, with the reason: "en: ...". Of a page or a playlist alone: a
+    file that stands for itself has no place where it could offer any."""
     tags: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     licence: str | None = None
     uploader: str | None = None
-    uploader_url: str | None = None
     upload_date: str | None = None
     """YYYYMMDD, UTC."""
     language: str | None = None
@@ -50,15 +50,10 @@ class VideoInfo:
     """yt-dlp's name of the site, "generic" for any page; None for a file."""
     platform_id: str | None = None
     webpage_url: str | None = None
-    duration_ms: int | None = None
     age_limit: int | None = None
     """Years."""
-    availability: str | None = None
-    """public, unlisted, needs_auth ... as yt-dlp says."""
     view_count: int | None = None
     like_count: int | None = None
-    offered: tuple[str, ...] = ()
-    """Languages of subtitles that the page has, made by hand."""
 
 
 def described_info(info: Mapping[str, Any], subtitles: Iterable[Subtitle], missing: Iterable[str]) -> VideoInfo:
@@ -82,18 +77,14 @@ def described_info(info: Mapping[str, Any], subtitles: Iterable[Subtitle], missi
         categories=_list(info.get("categories")),
         licence=words(info.get("license")),
         uploader=words(info.get("uploader")) or words(info.get("channel")),
-        uploader_url=words(info.get("uploader_url")) or words(info.get("channel_url")),
         upload_date=words(info.get("upload_date"), 8),
         language=words(info.get("language")),
         platform=words(info.get("extractor")),
         platform_id=words(info.get("id")),
         webpage_url=words(info.get("webpage_url"), 16 << 10),
-        duration_ms=_number(info.get("duration"), 1000),
         age_limit=_number(info.get("age_limit")),
-        availability=words(info.get("availability")),
         view_count=_number(info.get("view_count")),
         like_count=_number(info.get("like_count")),
-        offered=_list(info.get("offered")),
     )
 
 

@@ -17,7 +17,7 @@ from contextlib import suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
-from curation.media.video.calls import Call, fault_from, fault_to
+from curation.media.video.calls import NO_MEMORY, Call, fault_from, fault_to
 from curation.media.video.facts import RefusedVideo
 
 if TYPE_CHECKING:
@@ -27,10 +27,12 @@ CPU_S: Final = 30
 """Seconds of processor time for one address; YouTube's pages take 2."""
 MEMORY_BYTES: Final = 3 << 30
 """Of addresses, much of which is never touched; yt-dlp with all its sites holds 0.1 GB."""
+ERROR_BYTES: Final = 1 << 20
+"""Of what is printed about one address."""
 KEPT: Final = (
-    *("id", "title", "description", "chapters", "tags", "categories", "license", "uploader", "uploader_url"),
-    *("channel", "channel_url", "upload_date", "language", "extractor", "extractor_key", "webpage_url", "duration"),
-    *("age_limit", "availability", "view_count", "like_count", "is_live", "live_status", "direct"),
+    *("id", "title", "description", "chapters", "tags", "categories", "license", "uploader"),
+    *("channel", "upload_date", "language", "extractor", "extractor_key", "webpage_url", "duration"),
+    *("age_limit", "view_count", "like_count", "is_live", "live_status", "direct"),
     *("url", "ext", "protocol", "http_headers", "fragments", "fragment_base_url", "downloader_options", "request_data"),
     *("extra_param_to_segment_url", "extra_param_to_key_url", "hls_aes", "format_index", "container"),
 )
@@ -38,19 +40,39 @@ KEPT: Final = (
 
 
 def main() -> None:
-    """Answers one line after the other until there are no more."""
+    """Answers one line after the other until there are no more. Little memory or time ends the process.
+
+    An answer says whether it was the last one ("worn"): where the user's own limit of processor time would end the
+    next page before ours does.
+    """
     reader, writer = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what prints, prints elsewhere
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with suppress(OSError, ValueError):  # some systems know no such limit
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, resource.RLIM_INFINITY))
+    _limit(resource.RLIMIT_AS, MEMORY_BYTES)
+    _limit(resource.RLIMIT_FSIZE, ERROR_BYTES)
     while line := reader.readline():
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        limit = int(used.ru_utime + used.ru_stime) + CPU_S
-        resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
+        _limit(resource.RLIMIT_CPU, _used_s() + CPU_S)
         order = json.loads(line)
         video = cast("VideoSettings", SimpleNamespace(**order["video"]))
-        _say(writer, _described(_Asking(reader, writer, video), order["url"]))
+        try:
+            told = _described(_Asking(reader, writer, video), order["url"])
+        except MemoryError:
+            sys.exit(NO_MEMORY)
+        _say(writer, {**told, "worn": not _limit(resource.RLIMIT_CPU, _used_s() + CPU_S)})
+
+
+def _limit(what: int, wanted: int) -> bool:
+    """Sets a limit, or what the user's own leaves of it; whether that is all of it."""
+    most = resource.getrlimit(what)[1]
+    allowed = wanted if most == resource.RLIM_INFINITY else min(wanted, max(most - 1, 1))  # before the user's kills
+    with suppress(OSError, ValueError):  # some systems know no limit of memory
+        resource.setrlimit(what, (allowed, most))
+    return allowed == wanted
+
+
+def _used_s() -> int:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return int(used.ru_utime + used.ru_stime)
 
 
 class _Asking:
@@ -69,7 +91,10 @@ class _Asking:
         body = None if call.body is None else base64.b64encode(call.body).decode()
         asked = {"url": call.url, "method": call.method, "headers": dict(call.headers), "body": body}
         _say(self._writer, {"ask": asked})
-        told = json.loads(self._reader.readline())
+        try:
+            told = json.loads(self._reader.readline())
+        except MemoryError:
+            sys.exit(NO_MEMORY)  # yt-dlp would take it for a fault of the network's
         self.modified += [value for name, value in told["headers"].items() if name.lower() == "last-modified"]
         fault = told["fault"] and fault_from(told["fault"])
         if fault and told["status"] is None:
@@ -97,6 +122,8 @@ def _described(line: _Asking, url: str) -> dict[str, Any]:
         said = next((str(told) for one in behind if (told := getattr(one, "orig_msg", None))), str(error))
         names = [type(one).__name__ for one in behind]
         return {"fault": fault and fault_to(fault), "names": names, "words": said[:2000]}
+    except MemoryError:
+        raise
     except Exception as error:  # noqa: BLE001 - a page may lead yt-dlp anywhere
         return {"fault": None, "names": [], "words": f"{type(error).__name__}: {error}"[:2000]}
 
@@ -112,7 +139,6 @@ def _kept(info: dict[str, Any], line: _Asking) -> dict[str, Any]:
                                      for form in plain["requested_formats"]]  # fmt: skip
     if plain.get("timestamp") in map(unified_timestamp, line.modified):
         kept.pop("upload_date", None)
-    kept["offered"] = sorted(map(str, plain.get("subtitles") or {}))[:1000]
     for name in ("subtitles", "automatic_captions"):
         tracks = plain.get(name) or {}
         wanted = [key for key in tracks if any(key == one or key.startswith(f"{one}-") for one in line.video.subtitles)]

@@ -6,16 +6,19 @@ import base64
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from curation.errors import StageError
 from curation.media.outcomes import ErrorClass, FetchFaultError, printable
-from curation.media.video.calls import Call, fault_from, fault_to
+from curation.media.video.calls import NO_MEMORY, Call, fault_from, fault_to
 from curation.media.video.facts import RefusedVideo, VideoRefusal
 from curation.media.video.turns import SLICE_S, Clock
 from curation.recipe.video import VideoSettings
@@ -24,11 +27,10 @@ THINK_S: Final = 120.0
 """Seconds from one word of the process to the next; its limit of processor time usually comes first."""
 MAX_WORD_BYTES: Final = 64 << 20
 
+_END_S: Final = 5.0
+"""Seconds that a process may take to end after its last word."""
+_LAST_BYTES: Final = 4096
 _ROOT = str(Path(__file__).resolve().parents[3])
-
-
-class UnavailableError(Exception):
-    """A site says that it does not give the video, or yt-dlp does not understand the site any more."""
 
 
 class PageReaders:
@@ -42,7 +44,7 @@ class PageReaders:
         """yt-dlp's description of what is at an address, a form chosen.
 
         ask: Call -> (status, final address, headers, body, fault or None), or FetchFaultError: yt-dlp's way to the
-        network. Raises FetchFaultError, RefusedVideo, UnavailableError.
+        network. Raises FetchFaultError, RefusedVideo, and StageError where no page can be read on this machine.
         """
         with self._lock:
             reader = self._idle.pop() if self._idle else None
@@ -52,8 +54,11 @@ class PageReaders:
         except BaseException:
             reader.kill()
             raise
-        with self._lock:
-            self._idle.append(reader)
+        if told["worn"]:
+            reader.kill()
+        else:
+            with self._lock:
+                self._idle.append(reader)
         if "info" in told:
             return dict(told["info"])
         raise _refused(told)
@@ -68,17 +73,22 @@ class PageReaders:
 class _Reader:
     def __init__(self) -> None:
         paths = [_ROOT, *filter(None, [os.environ.get("PYTHONPATH")])]
+        self._errors = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed by kill
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "curation.media.video.page_reader"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self._errors,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "YTDLP_NO_PLUGINS": "1"},
             start_new_session=True,  # an interrupt at the terminal is ours to deal with
         )
         self._heard = b""
+        self._works = False
+        """Whether it ever said a word: then it is a page that ends it."""
 
     def described(self, order: dict[str, Any], ask: Any, clock: Clock) -> dict[str, Any]:
+        self._errors.seek(0)  # its own place in the file, too
+        self._errors.truncate()
         self._say(order)
         while "ask" in (told := self._hear(clock)):
             asked = told["ask"]
@@ -104,7 +114,7 @@ class _Reader:
     def kill(self) -> None:
         self._process.kill()
         self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
+        for pipe in (self._process.stdin, self._process.stdout, self._errors):
             if pipe is not None:
                 with suppress(OSError):  # what it was not told any more
                     pipe.close()
@@ -115,12 +125,12 @@ class _Reader:
                 self._process.stdin.write(json.dumps(told).encode() + b"\n")
                 self._process.stdin.flush()
             except OSError:
-                raise _broken() from None
+                raise self._ended() from None
 
     def _hear(self, clock: Clock) -> dict[str, Any]:
-        """The next line. Raises FetchFaultError (the clock's) and RefusedVideo (TIMEOUT) where there is none."""
+        """The next line. Raises FetchFaultError (the clock's), RefusedVideo (TIMEOUT) and StageError where none is."""
         if self._process.stdout is None:
-            raise _broken()
+            raise self._ended()
         file = self._process.stdout.fileno()
         poll = select.poll()
         poll.register(file, select.POLLIN)
@@ -132,11 +142,24 @@ class _Reader:
             if poll.poll(1000 * SLICE_S):
                 part = os.read(file, 1 << 20)
                 if not part:
-                    raise _broken()
+                    raise self._ended()
                 parts.append(part)
         line, _, self._heard = b"".join(parts).partition(b"\n")
         found: dict[str, Any] = json.loads(line)
+        self._works = True
         return found
+
+    def _ended(self) -> Exception:
+        """Why it talks no more: of the page, if that took too much, or broke a process that had worked; else of all."""
+        try:
+            status = self._process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            return _broken()
+        self._errors.seek(max(self._errors.seek(0, os.SEEK_END) - _LAST_BYTES, 0))
+        last = self._errors.read().decode("utf-8", "replace").strip().rpartition("\n")[2]
+        if status == -signal.SIGXCPU or (self._works and (status < 0 or status == NO_MEMORY)):
+            return _broken()
+        return StageError(printable(f"pages of videos cannot be read: the process ended with {status}: {last}"))
 
 
 def _broken() -> RefusedVideo:
@@ -157,6 +180,6 @@ def _refused(told: dict[str, Any]) -> Exception:
         reason, words = VideoRefusal.NOT_A_VIDEO, "no video was found there"
     if reason:
         return RefusedVideo(VideoRefusal(reason), words)
-    if "ExtractorError" in names or "GeoRestrictedError" in names:
-        return UnavailableError(words)
+    if "ExtractorError" in names or "GeoRestrictedError" in names:  # or yt-dlp does not understand the site any more
+        return RefusedVideo(VideoRefusal.UNAVAILABLE, words)
     return FetchFaultError(ErrorClass.BAD_RESPONSE, words, transient=False)

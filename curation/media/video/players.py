@@ -218,12 +218,17 @@ class _Dash(_Resumed, DashSegmentsFD):  # type: ignore[misc]
 
 
 def subtitles(line: Line, info: dict[str, Any]) -> tuple[list[Subtitle], list[str]]:
-    """The tracks that the recipe wants and the page offers, and what did not come and why."""
+    """The tracks that the recipe wants, and which of them did not come and why.
+
+    The track made by hand comes first; where it fails, the automatic one is as good as none having failed.
+    """
     found, missing = list[Subtitle](), list[str]()
     for wanted in line.video.subtitles:
+        failed: list[str] = []
         for automatic in (False, True)[: 1 + line.video.automatic_subtitles]:
             offered = info.get("automatic_captions" if automatic else "subtitles") or {}
-            language = next((name for name in sorted(offered) if name == wanted or name.startswith(f"{wanted}-")), None)
+            names = (name for name in sorted(offered) if name == wanted or name.startswith(f"{wanted}-"))
+            language = next((name for name in names if offered[name]), None)
             if language is None:
                 continue
             form = min(offered[language], key=lambda one: _FORMATS.get(one.get("ext"), len(_FORMATS)))
@@ -232,7 +237,9 @@ def subtitles(line: Line, info: dict[str, Any]) -> tuple[list[Subtitle], list[st
                 found.append(Subtitle(language, automatic, str(form.get("ext") or "vtt")[:16], text))
                 break
             except FetchFaultError as fault:
-                missing.append(printable(f"{language}: {fault}"))
+                failed.append(printable(f"{language}: {fault}"))
+        else:
+            missing += failed or [f"{wanted}: not offered"]
     return found, missing
 
 

@@ -7,7 +7,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
@@ -39,15 +38,10 @@ SOUND: Final = frozenset({"m4a", "mp3", "opus", "aac", "weba", "oga"})
 PROBE_S: Final = 60.0
 """Seconds that the probe has at least, however long the transfer took."""
 
+_MOST = "fetch.video.max_duration_s"
 _SAFE = re.compile(r"[A-Za-z0-9_-]{1,100}").fullmatch
 _SAME_FAMILY = (("mp4", frozenset({"mp4", "m4a", "m4v", "mov"})), ("webm", frozenset({"webm", "weba"})))
 _CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,ogg,aac,mp3,flac,wav,avi"
-
-
-class PageRefusal(StrEnum):
-    """Why a page gave no video although it answered."""
-
-    UNAVAILABLE = "unavailable"  # private, taken down, for some countries or for members only
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +50,7 @@ class VideoOutcome:
 
     media_id: str
     status: Literal["ok", "failed"]
-    error: ErrorClass | VideoRefusal | PageRefusal | None
+    error: ErrorClass | VideoRefusal | None
     """None if and only if the status is ok."""
     detail: str
     """What went wrong in words, one line; empty where ok and nothing is missing."""
@@ -127,7 +121,8 @@ class VideoTransfer:
     def attempt(self, web: Web, readers: PageReaders, clock: Clock) -> Fetched:
         """Brings the video to its file.
 
-        Raises FetchFaultError, RefusedVideo, UnavailableError, and whatever yt-dlp makes of something unforeseen.
+        Raises FetchFaultError, RefusedVideo, OSError (the folder's), StageError (pages cannot be read here), and
+        whatever yt-dlp makes of something unforeseen.
         """
         from curation.media.video.line import Line
 
@@ -147,10 +142,11 @@ class VideoTransfer:
             self._seen(line, visitor)
             line.close()
 
-    def clean(self) -> None:
-        """Deletes what there is of it."""
+    def clean(self, keep: Path | None = None) -> None:
+        """Deletes what there is of it, but for one file."""
         for path in self._rules.folder.glob(f"{self._stem}.*"):
-            path.unlink(missing_ok=True)
+            if path != keep:
+                path.unlink(missing_ok=True)
 
     def _attempt(self, line: Line, readers: PageReaders, clock: Clock) -> Fetched:
         from curation.media.video.players import is_live, subtitles
@@ -160,7 +156,7 @@ class VideoTransfer:
         if is_live(info):
             raise RefusedVideo(VideoRefusal.LIVE, "it is, or will be, sent live")
         if isinstance(seconds, int | float) and seconds > most:
-            raise RefusedVideo(VideoRefusal.TOO_LONG, f"{seconds:.0f} s by its page, at most {most:.0f} are taken")
+            raise RefusedVideo(VideoRefusal.TOO_LONG, f"{seconds:.0f} s by its page; {_MOST} is {most:g}")
         path = self._transferred(line, info, clock)
         facts = self._probed(path, clock)
         with path.open("rb") as file:
@@ -206,7 +202,7 @@ class VideoTransfer:
             raise
         most = self._rules.video.max_duration_s
         if facts.duration_ms > 1000 * most:
-            raise RefusedVideo(VideoRefusal.TOO_LONG, f"{facts.duration_ms / 1000:.0f} s, at most {most:.0f} are taken")
+            raise RefusedVideo(VideoRefusal.TOO_LONG, f"{facts.duration_ms / 1000:.0f} s; {_MOST} is {most:g}")
         return facts
 
     def _seen(self, line: Line, visitor: Visitor) -> None:

@@ -85,6 +85,18 @@ def test_a_file_is_continued_if_it_is_still_the_same(
     assert [path.name for path in tmp_path.iterdir()] == ["v.mp4"]
 
 
+@pytest.mark.parametrize(("kind", "left"), [("file", ["v.mp4"]), ("missing", []), ("endless", [])])
+def test_what_is_finished_or_refused_for_good_leaves_no_parts(
+    server: VideoServer, tmp_path: Path, kind: str, left: list[str]
+) -> None:
+    for name in ("v.webm.part", "v.mp4.part", "v.mp4.json", "v.0.mp4", "v.1.m4a.part-Frag3.part"):
+        (tmp_path / name).write_bytes(b"of an earlier attempt")
+    (tmp_path / "w.mp4.part").write_bytes(b"of another")
+    outcome = _fetch(server.url(_HOST, f"/{kind}/1.mp4"), _rules(server, tmp_path, max_bytes=1 << 20))
+    assert not outcome.transient
+    assert sorted(path.name for path in tmp_path.iterdir()) == [*left, "w.mp4.part"]
+
+
 def test_what_does_not_prove_that_it_is_the_same_is_not_continued(server: VideoServer, tmp_path: Path) -> None:
     url = server.url(_HOST, "/unproven/1.mp4")
     (tmp_path / "v.mp4.part").write_bytes(b"something else")
@@ -179,7 +191,6 @@ def test_segments_come_in_order_and_nothing_is_asked_for_twice(server: VideoServ
     assert _bytes(outcome) == _WHOLE
     assert server.paths == ["/hls/index.m3u8", *_SEGMENTS]
     assert outcome.final_url == server.url(_HOST, "/hls/index.m3u8")
-    assert outcome.info.duration_ms == 6000
 
 
 @pytest.mark.parametrize(("height", "taken"), [(480, "/hls/b.m3u8"), (720, "/hls/c.m3u8"), (100, "/hls/a.m3u8")])
@@ -219,6 +230,7 @@ def test_a_lost_segment_is_an_error_with_its_number(
     asked = Counter(server.paths)
     assert asked[segment] == (2 if outcome.transient else 1)
     assert (asked["/hls/0.ts"], asked["/hls/3.ts"]) == (1, 0)  # what was there is not asked for again
+    assert bool(list(tmp_path.iterdir())) == outcome.transient
 
 
 @pytest.mark.parametrize(
@@ -293,7 +305,6 @@ def _page(body: str) -> bytes:
     return f"<!doctype html><html><head><title>A film</title>{body}</html>".encode()
 
 
-_TRACKS = {"en": "/en.vtt", "de": "/gone/d.vtt"}
 _LD = {
     "@context": "https://schema.org", "@type": "VideoObject", "name": "The film", "description": "About\na dog",
     "contentUrl": "/file/1.mp4", "uploadDate": "2024-05-06", "duration": "PT1M2S",
@@ -318,7 +329,7 @@ def test_pages_with_a_video_are_asked_for_once(server: VideoServer, tmp_path: Pa
     assert outcome.final_url == server.url(_HOST, "/file/1.mp4")
     if "ld+json" in body:
         info = outcome.info
-        assert (info.title, info.description, info.duration_ms) == ("The film", "About\na dog", 62_000)
+        assert (info.title, info.description) == ("The film", "About\na dog")
         assert info.upload_date == "20240506"
     else:
         assert (outcome.info.title, outcome.info.upload_date) == ("A film", None)
@@ -352,20 +363,6 @@ def test_a_page_named_like_a_file_is_a_page(server: VideoServer, tmp_path: Path)
     server.files["/wiki/File:Flower.webm"] = _page('<video src="/file/1.mp4"></video>')
     outcome = _fetch(server.url(_HOST, "/wiki/File:Flower.webm"), _rules(server, tmp_path))
     assert _bytes(outcome) == made_up_video(_HOST, "/1.mp4")
-
-
-def test_a_missing_subtitle_does_not_empty_the_sample(server: VideoServer, tmp_path: Path) -> None:
-    tracks = "".join(f'<track kind="subtitles" srclang="{one}" src="{at}">' for one, at in _TRACKS.items())
-    server.files["/en.vtt"] = b"WEBVTT\n\n00:00.000 --> 00:01.000\nA dog runs\n"
-    server.files["/watch"] = _page(f'<video src="/file/1.mp4">{tracks}</video>')
-    outcome = _fetch(server.url(_HOST, "/watch"), _rules(server, tmp_path, subtitles=["en", "de", "fr"]))
-    assert (outcome.status, outcome.detail) == ("ok", "no subtitles de: HTTP status 410")
-    (english,) = outcome.info.subtitles
-    assert (english.language, english.automatic, english.format) == ("en", False, "vtt")
-    assert english.text.endswith("A dog runs\n")
-    assert outcome.info.missing_subtitles == ("de: HTTP status 410",)
-    assert outcome.info.offered == ("de", "en")
-    assert not any("vtt" in path for path in server.paths[:2])
 
 
 def test_a_page_without_a_video_says_so(server: VideoServer, tmp_path: Path) -> None:
