@@ -19,6 +19,7 @@ from curation.inspect.card import CARD_JSON, CARD_MARKDOWN, write_card
 from curation.inspect.terminal import print_heart
 from curation.media.hooks import find_hook
 from curation.media.refusals import Refusals, Tombstones
+from curation.media.video.extensions import check_extensions
 from curation.pipeline import ALL_STAGES, stages_of
 from curation.recipe import Recipe, Runtime
 from curation.runner.catalog import Catalog
@@ -78,6 +79,8 @@ def _check_places(recipe: Recipe) -> None:
     if recipe.fetch is not None:
         for hook in recipe.fetch.hooks:
             find_hook(hook)
+        if recipe.clips is not None:
+            check_extensions(recipe.clips.split.features, recipe.scores.text_finder)
         Refusals(recipe.fetch.opt_out, Tombstones())
 
 

@@ -87,6 +87,7 @@ def media_section(manifests: dict[str, Manifest]) -> Row | None:
         "retry_days": fetch.settings["retry_days"],
         "ledger": {"media": fetch.rows(MEDIA.name), "ok": fetch.counts.get("ok", 0)},
         "videos": fetch.rows(VIDEOS.name),
+        "sources_kept": fetch.settings.get("video", {}).get("keep_source", True),
         "shards": {
             "shards": fetch.rows(MEDIA_SHARDS.name),
             "size_bytes": sum(entry.size_bytes for report in fetch.reports.values() for entry in _tars(report.files)),
@@ -125,6 +126,7 @@ def media_lines(section: Row) -> list[str]:
     videos = section.get("videos", 0)
     stored = f"{count(section['ledger']['ok'] - videos)} images in {count(shards['shards'])} shards"
     also = f", {count(videos)} videos" if videos else ""
+    also += " (removed once their clips were cut)" if videos and not section.get("sources_kept", True) else ""
     lines = [f"stored: {stored} ({size(shards['size_bytes'])}){also}"]
     if copies["clusters"]:
         lines.append(f"copies: {count(copies['media'])} media show {count(copies['clusters'])} pictures")

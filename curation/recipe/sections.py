@@ -261,9 +261,9 @@ class Recipe(Section):
             raise ValueError("clips are cut out of fetched videos: add video to fetch.modalities, or leave clips out")
         if self.clips is None and self.fetch is not None and not self.fetch.video.keep_source:
             raise ValueError("fetch.video.keep_source: false keeps clips alone: add the section clips, e.g. clips: {}")
-        if self.clips is not None and self.clips.split.set == "subtitles" and self.fetch is not None:
-            if not self.fetch.video.subtitles:
-                raise ValueError("clips.split.set: subtitles needs fetch.video.subtitles: name languages, e.g. [en]")
+        by_subtitles = self.clips is not None and self.clips.split.set == "subtitles"
+        if by_subtitles and self.fetch is not None and not self.fetch.video.subtitles:
+            raise ValueError("clips.split.set: subtitles needs fetch.video.subtitles: name languages, e.g. [en]")
         return self
 
     @model_validator(mode="after")

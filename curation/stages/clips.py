@@ -6,8 +6,6 @@ What is done of a unit is kept video by video, so that a killed worker cuts one 
 from __future__ import annotations
 
 import time
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
@@ -32,6 +30,7 @@ from curation.stages.video_units import (
     VideoUnitStage,
     local_file,
     of_unit,
+    scratch_folder,
 )
 from curation.storage import Store
 
@@ -213,9 +212,9 @@ def _made(
     try:
         if video["status"] != "ok":
             raise RefusedVideo(video["error"], video["detail"])
-        with local_file(store, video["path"]) as path, TemporaryDirectory(prefix="curation-clips-") as folder:
+        with local_file(store, video["path"]) as path, scratch_folder() as folder:
             with attempts.at(video["media_id"]):
-                made = clip_video(path, video, section, Path(folder), time.monotonic() + section.seconds_per_video)
+                made = clip_video(path, video, section, folder, time.monotonic() + section.seconds_per_video)
             pieces, clips = made.pieces, made.clips
             if clips:
                 SHARDS.put(clips, f"{part}.tar", made.read, store)

@@ -7,9 +7,7 @@ itself, and the ledger points to it as to any other bytes.
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -20,8 +18,6 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation.errors import StageError
-from curation.machine_cache import make_private
 from curation.media.journal import Journal, Row
 from curation.media.keeping import failed_row, refused_row
 from curation.media.outcomes import FetchRequest
@@ -33,7 +29,7 @@ from curation.runner.units import Unit, UnitReport, UnitWriter, digest
 from curation.schemas import MEDIA, VIDEOS
 from curation.stages.buckets import conformed
 from curation.stages.video_sources import Sources, wanted_kind
-from curation.stages.video_units import MOST_ENDED, refusing
+from curation.stages.video_units import MOST_ENDED, private_folder, refusing
 from curation.storage import Store
 
 if TYPE_CHECKING:
@@ -88,10 +84,7 @@ class VideoFetching:
     def _folder(self) -> Path:
         """Where transfers lie until they are whole: the same for every attempt on this machine, to go on with them."""
         name = digest(self.task.store.root, self.unit.name)[:24]
-        parent = Path(tempfile.gettempdir()) / f"curation-transfers-{os.getuid()}"
-        if not make_private(parent):
-            raise StageError(f"{parent} is not a private folder that can be written: remove it, or set TMPDIR")
-        folder = parent / name
+        folder = private_folder("transfers") / name
         folder.mkdir(mode=0o700, exist_ok=True)
         return folder
 

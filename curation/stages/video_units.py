@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import tempfile
 from abc import abstractmethod
 from collections import Counter
@@ -12,7 +14,9 @@ from typing import Any, ClassVar
 
 import fsspec
 
-from curation.errors import CurationError
+from curation.errors import CurationError, StageError
+from curation.machine_cache import make_private
+from curation.media.journal import spooling
 from curation.media.video.facts import RefusedVideo, VideoRefusal
 from curation.runner.stage import Manifest, Planning, Task, UnitStage
 from curation.runner.units import Unit, UnitReport, UnitWriter, read_report, report_name, reports_folder
@@ -143,6 +147,39 @@ class Attempts:
 
 
 @contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder for the time being. What processes left that were killed on this machine goes, too."""
+    parent = private_folder("scratch")
+    for entry in parent.iterdir():
+        if not _is_alive(entry.name.partition("-")[0]):
+            shutil.rmtree(entry, ignore_errors=True)
+    with spooling():
+        folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def private_folder(name: str) -> Path:
+    """A folder of this user alone below the temporary one. Raises StageError where it is not, or cannot be written."""
+    folder = Path(tempfile.gettempdir()) / f"curation-{name}-{os.getuid()}"
+    if not make_private(folder):
+        raise StageError(f"{folder} is not a private folder that can be written: remove it, or set TMPDIR")
+    return folder
+
+
+def _is_alive(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@contextmanager
 def local_file(store: Store, path: str, offset: int = 0, size_bytes: int | None = None) -> Iterator[Path]:
     """A file of the work folder, or a part of one, as a local file; raises FileNotFoundError.
 
@@ -154,9 +191,9 @@ def local_file(store: Store, path: str, offset: int = 0, size_bytes: int | None 
             raise FileNotFoundError(path)
         yield place
         return
-    with tempfile.TemporaryDirectory(prefix="curation-video-") as folder:
-        copy = Path(folder) / path.rpartition("/")[2].replace(".tar", ".mp4")
-        with fsspec.open(store.url(path), "rb") as source, copy.open("wb") as target:
+    with scratch_folder() as folder:
+        copy = folder / path.rpartition("/")[2].replace(".tar", ".mp4")
+        with fsspec.open(store.url(path), "rb") as source, spooling(), copy.open("wb") as target:
             source.seek(offset)
             left = size_bytes
             while left is None or left > 0:

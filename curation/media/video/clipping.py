@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from curation.media.journal import spooling
 from curation.media.video.cutting import LATE, CutClip, cut
 from curation.media.video.descriptors import frame_features, loaded_features
 from curation.media.video.facts import RefusedVideo
@@ -36,12 +37,11 @@ class MadeClips:
 
     pieces: list[Row] = field(default_factory=list)
     clips: list[Row] = field(default_factory=list)
-    files: dict[tuple[str, str], Path | bytes] = field(default_factory=dict)
+    files: dict[tuple[str, str], Path] = field(default_factory=dict)
 
     def read(self, row: Row, ext: str) -> bytes:
         """A file of a clip."""
-        file = self.files[row["clip_id"], ext]
-        return file if isinstance(file, bytes) else file.read_bytes()
+        return self.files[row["clip_id"], ext].read_bytes()
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,9 @@ def _add_clip(row: Row, text: str | None, clip: CutClip, settings: Cut, made: Ma
     extension = clip.path.suffix.removeprefix(".")
     made.files[clip_id, extension] = clip.path
     for number, still in enumerate(stills):
-        made.files[clip_id, f"{number}.jpg"] = still.data
+        file = made.files[clip_id, f"{number}.jpg"] = clip.path.with_suffix(f".{number}.jpg")
+        with spooling():
+            file.write_bytes(still.data)
     made.clips.append(
         {
             **{name: row[name] for name in _OF_PIECE},
