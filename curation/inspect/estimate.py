@@ -240,7 +240,7 @@ def reasons(plan: StagePlan, catalog: Catalog) -> list[str]:
     if inputs:
         found.append(_inputs(inputs, "changed", "changed"))
     if removed := sum("sources" in unit.inputs for unit in plan.pending):
-        found.append(f"{how_many(removed, 'unit')} with videos that were removed: they are fetched again for other clips")
+        found.append(f"{how_many(removed, 'unit')} with removed videos: they are fetched again for other clips")
     if rounds := sum(bool(unit.inputs.get("round")) and "sources" not in unit.inputs for unit in plan.pending):
         found.append(f"{how_many(rounds, 'unit')} with media that failed for passing reasons: they are asked for again")
     if not stage.after:

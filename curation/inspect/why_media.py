@@ -28,7 +28,7 @@ def why_media_lines(catalog: Catalog, media_id: str) -> list[str]:
         if row is not None:
             lines = ["", *_ledger(row)]
             if row["path"] is not None and catalog.store.size(row["path"]) is None:
-                lines.append("           which is gone by now: removed once its clips were cut (fetch.video.keep_source)")
+                lines.append("           gone by now: removed once its clips were cut (fetch.video.keep_source)")
             if row["modality"] == "video" and row["status"] == "ok":
                 lines += why_clip_lines(catalog, query, media_id)
         duplicates, rebalance = (_visible(catalog, name) for name in ("duplicates", "rebalance"))

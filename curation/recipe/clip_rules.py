@@ -84,8 +84,11 @@ class ClipRules(Section):
     min_loudness: float | None = Field(None, description="LUFS, integrated (EBU R 128; broadcasts have -23)")
     max_loudness: float | None = Field(None, description="LUFS, integrated")
     max_silence_share: Part | None = Field(None, description="share of the sound that is silence")
-    max_decode_errors: Count | None = Field(None, description="packets and frames of the clip's file that the decoder found broken: of copies "
-        "(clips.cut.mode), as accurate clips are encoded anew")
+    max_decode_errors: Count | None = Field(
+        None,
+        description="packets and frames of the clip's file that the decoder found broken: of copies (clips.cut.mode), as "
+        "accurate clips are encoded anew",
+    )
 
     @model_validator(mode="before")
     @classmethod

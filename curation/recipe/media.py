@@ -81,7 +81,9 @@ class OptOut(Section):
         [], description="lists of URLs, or hex digests of them (MD5, SHA-1, SHA-256, or a media_id)"
     )
     hashes: list[Name] = Field(
-        [], description="lists of hashes: SHA-256 of files (64 hex digits), perceptual hashes of pictures (16), of images alone"
+        [],
+        description="lists of hashes: SHA-256 of files (64 hex digits), perceptual hashes of pictures (16; for images "
+        "alone)",
     )
     max_distance: Annotated[Int, Field(ge=0, le=15)] = Field(
         3, description="bits of 64 in which a picture's perceptual hash differs at most from a listed one"
@@ -113,7 +115,9 @@ class Fetch(Section):
     )
     image: ImageSettings = Field(ImageSettings(), description="decoding, filtering, resizing, encoding")
     video: VideoSettings = Field(VideoSettings(), description="which form of a video, its subtitles, its limits")
-    hooks: list[Hook] = Field([], description="face finders, safety classifiers ...: run on every decoded picture, of images alone")
+    hooks: list[Hook] = Field(
+        [], description="face finders, safety classifiers ...: run on every decoded picture; none where videos are fetched"
+    )
     network: FetchSettings = Field(FetchSettings(), description="limits, politeness, consent")
     opt_out: OptOut = Field(OptOut(), description="lists of what is neither fetched nor kept")
 

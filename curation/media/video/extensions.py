@@ -24,4 +24,4 @@ def _check(field: str, name: str, modules: tuple[str, ...], how: str) -> None:
         except ImportError:  # of a package that it is part of
             found = False
         if not found:
-            raise RecipeError(f"{field}: {name} needs {module}, which is not installed: {how}, here and on every worker")
+            raise RecipeError(f"{field}: {name} needs {module}, which is not installed: {how}, here and on all workers")

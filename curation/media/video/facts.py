@@ -17,6 +17,7 @@ class VideoRefusal(StrEnum):
     UNSUPPORTED = "unsupported_codec"  # no decoder here, or encrypted
     TOO_LONG = "too_long"  # longer than fetch.video.max_duration_s
     TOO_MANY_PIXELS = "too_many_pixels"  # a frame is larger than may be decoded
+    CLOCK = "broken_times"  # its clock begins anew on the way, or its times contradict the order of its frames
     LIVE = "live_stream"  # a stream without an end
     UNAVAILABLE = "unavailable"  # private, taken down, for some countries or for members only
     CRASHED = "crashed"  # looking at it ended the process, more than once

@@ -6,8 +6,10 @@ cores a machine has.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from math import ceil
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +30,67 @@ MICROSECONDS: Final = 1_000_000
 
 _DOING = "looking for shots"
 _USUAL_RATE = Fraction(25)  # of a video that says nothing
+_RESTART = Fraction(1, 4)  # seconds by which a key frame lies before one stored earlier where a clock begins anew
+_UNKNOWN = 0.01  # of all packets, those without a time with which the others are not believed either
+_BACKWARDS = 0.01  # of all frames, those that may lie before the frame shown before them
+_TIMELESS = "avi"  # a container that has no times, only places: with B-frames, those of the storage order
+_REORDERED = ("h264", "hevc", "vvc")  # codecs of which FFmpeg cannot tell those places apart from times
+
+
+class Clock:
+    """When the frames of a stream are shown, as far as its packets tell: the same for all who read them.
+
+    Frames are known by their times, or, where `is_counted`, by their number alone: of those no packet tells the time,
+    but all together tell them all. Raises RefusedVideo(CLOCK) where the times begin anew on the way.
+    """
+
+    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
+        self.unit = Fraction(stream.time_base or Fraction(1, 1000))
+        self.start = Fraction(container.start_time or 0, MICROSECONDS)
+        """Seconds."""
+        codec = stream.codec_context
+        self._is_timeless = container.format.name == _TIMELESS and codec.has_b_frames and codec.name in _REORDERED
+        self._distance = 1 / Fraction(stream.average_rate or stream.base_rate or _USUAL_RATE)
+        self._pts, self._dts, self._packets = array("q"), array("q"), 0
+        self._shift, self._latest, self._length, self._is_ascending = 0, 0, 0, True
+
+    def add(self, packet: Packet[VideoStream]) -> None:
+        """Notes a packet of a frame to be shown, in the order they are stored."""
+        self._packets += 1
+        self._length = self._length or packet.duration or 0
+        if packet.dts is not None:
+            self._dts.append(packet.dts)
+        pts = packet.pts
+        if pts is None:
+            return
+        if not self._pts:
+            self._latest, self._shift = pts - 1, 0 if packet.dts is None else pts - packet.dts
+        if packet.is_keyframe and (self._latest - pts) * self.unit > _RESTART:
+            at, back = (float(each * self.unit - self.start) for each in (self._latest, pts))
+            raise RefusedVideo(VideoRefusal.CLOCK, f"its clock begins anew: after {at:.3f} s comes {back:.3f} s")
+        self._is_ascending = self._is_ascending and pts > self._latest
+        self._latest = max(self._latest, pts)
+        self._pts.append(pts)
+
+    @property
+    def is_counted(self) -> bool:
+        unknown = self._packets - len(self._pts)
+        return unknown > _UNKNOWN * self._packets or (self._is_timeless and self._is_ascending and self._packets > 1)
+
+    def stamps(self) -> list[int]:
+        """Of counted frames: presentation times in units of the stream, one per packet, ascending."""
+        if len(self._pts) == self._packets:
+            return sorted(self._pts)
+        if len(self._dts) == self._packets:  # the same times, but for the delay that reordering takes
+            return sorted(dts + self._shift for dts in self._dts)
+        begin, step = self.start / self.unit, self._length or self._distance / self.unit
+        return [round(begin + place * step) for place in range(self._packets)]
+
+
+def spread(stamps: npt.NDArray[np.int64], unit: Fraction) -> npt.NDArray[np.int64]:
+    """Ascending times in units of so many seconds, each as late as it takes to be 1 ms after the one before it."""
+    away = np.arange(len(stamps), dtype=np.int64) * ceil(Fraction(1, 1000) / unit)
+    return np.maximum.accumulate(stamps - away) + away
 
 
 class FrameReader:
@@ -41,6 +104,7 @@ class FrameReader:
         stream.thread_type = "NONE"
         stream.codec_context.options = {"skip_loop_filter": "noref"}  # of frames on which no other depends
         self.container, self.stream, self._deadline = container, stream, deadline
+        self.clock = Clock(container, stream)
         self.decoded, self.corrupt, self._error = 0, 0, ""
 
     def packets(self) -> Iterator[Packet[VideoStream]]:
@@ -58,6 +122,8 @@ class FrameReader:
                 return
             if packet is None or not packet.size:
                 return
+            if not packet.is_discard:
+                self.clock.add(packet)
             yield packet
 
     def frames(self) -> Iterator[VideoFrame]:
@@ -88,10 +154,13 @@ class FrameReader:
     def times(self, stamps: Sequence[int | None], length: int) -> tuple[npt.NDArray[np.int64], int]:
         """Milliseconds from the container's start, one per frame and increasing, and where the last frame ends.
 
-        stamps: presentation times in units of the stream, None: unknown. length: of the last frame, 0: unknown.
+        stamps: presentation times in units of the stream, None: unknown; by the number of counted frames, not by these.
+        length: of the last frame, 0: unknown. Raises RefusedVideo(CLOCK) where times contradict the frames' order.
         """
-        unit = Fraction(self.stream.time_base or Fraction(1, 1000))
-        start = Fraction(self.container.start_time or 0, MICROSECONDS)
+        unit, start = self.clock.unit, self.clock.start
+        if self.clock.is_counted:
+            stamps = self.clock.stamps()[: len(stamps)]
+        self._check_order(stamps)
         distance = 1 / Fraction(self.stream.average_rate or self.stream.base_rate or _USUAL_RATE)
         times: list[int] = []
         for stamp in stamps:
@@ -108,6 +177,13 @@ class FrameReader:
             usual = np.median(np.diff(times)) if len(times) > 1 else 1000 * distance
             end = times[-1] + max(1, round(float(usual)))
         return np.array(times, np.int64), max(end, times[-1] + 1)
+
+    def _check_order(self, stamps: Sequence[int | None]) -> None:
+        known = np.array([stamp for stamp in stamps if stamp is not None], np.int64)
+        back = int(np.count_nonzero(np.diff(known) < 0))
+        if back > max(2, _BACKWARDS * len(known)):
+            detail = f"{back} of its {len(stamps)} frames are shown after frames of a later time"
+            raise RefusedVideo(VideoRefusal.CLOCK, detail)
 
     def check_any(self, frames: int, path: Path) -> None:
         """Raises RefusedVideo where there are no frames, or there is one, of a picture."""
