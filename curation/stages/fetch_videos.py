@@ -37,9 +37,10 @@ if TYPE_CHECKING:
 
 FOLDER = f"{MEDIA.name}/videos"
 _PART_BYTES = 1 << 20
-_SAID = ("title", "description", "licence", "uploader", "upload_date", "platform_id", "age_limit")
-MAX_PIXELS = 1 << 26
-"""Pixels of a frame that is decoded: as fetch.image.max_pixels; an 8K frame has 33 million."""
+_SAID = (
+    *("title", "description", "licence", "uploader", "upload_date", "language", "platform_id", "webpage_url"),
+    *("view_count", "like_count", "age_limit"),
+)
 
 
 def keep_videos(report: UnitReport, rows: list[Row], store: Store, writer: UnitWriter) -> None:
@@ -66,7 +67,7 @@ class VideoFetching:
         """Raises FetchStormError; whatever happens, what came is in the journal."""
         # yt-dlp and PyAV's libraries: only where videos are
         from curation.media.video.downloads import fetch_videos
-        from curation.media.video.probe import probe
+        from curation.media.video.probe import MAX_PIXELS, probe
         from curation.media.video.transfer import VideoRules
 
         def keep(outcome: Any) -> None:
@@ -77,7 +78,7 @@ class VideoFetching:
                 outcome.path.unlink(missing_ok=True)
 
         network = self.section.network.shared(self.task.tasks)
-        judge = partial(_judged, probe, self.section.video.max_duration_s)
+        judge = partial(_judged, partial(probe, max_pixels=MAX_PIXELS))
         rules = VideoRules(network, self.section.video, self._folder(), judge, refusals.may_ask)
         fetch_videos(asked, rules, on_done=keep, deadline_s=self.section.shard_seconds, ready=ready)
 
@@ -149,7 +150,7 @@ class VideoFetching:
             self._folder().rmdir()
 
 
-def _judged(probe: Any, most_s: float, path: Path, deadline: float) -> VideoFacts:
+def _judged(probe: Any, path: Path, deadline: float) -> VideoFacts:
     """The facts of a transferred file. Raises RefusedVideo, also for a file that ended processes before."""
     ended = sorted(path.parent.glob(f"{path.name}.begun-*"))
     if len(ended) >= MOST_ENDED:
@@ -160,12 +161,9 @@ def _judged(probe: Any, most_s: float, path: Path, deadline: float) -> VideoFact
     mark.touch()
     try:
         with refusing():
-            facts: VideoFacts = probe(path, max_pixels=MAX_PIXELS, deadline=deadline)
+            facts: VideoFacts = probe(path, deadline=deadline)
     finally:
         mark.unlink()
-    if facts.duration_ms > 1000 * most_s:
-        words = f"{facts.duration_ms / 1000:.0f} s; fetch.video.max_duration_s is {most_s:g}"
-        raise RefusedVideo(VideoRefusal.TOO_LONG, words)
     return facts
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from curation.media.attempts import STORM_CLASSES, Storm, backoff_s, not_done, unsettled
@@ -19,6 +19,7 @@ _ERRORS = [None, ErrorClass.DNS, ErrorClass.HTTP_4XX, ErrorClass.HOST_DOWN, Vide
 
 
 @given(st.lists(st.sampled_from(_ERRORS), max_size=60), st.integers(1, 8), st.sampled_from([0.5, 0.75, 0.99]))
+@example([ErrorClass.DNS, ErrorClass.HOST_DOWN, ErrorClass.DNS], 2, 0.5)
 def test_a_storm_is_one_class_that_fills_the_last_outcomes(
     errors: list[ErrorClass | None], window: int, share: float
 ) -> None:

@@ -152,9 +152,7 @@ def test_a_run_that_broke_off_cuts_no_video_twice(
     web: FilmWeb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     work, original, cut = tmp_path / "work", clipping.clip_video, list[str]()
-    recipe = web.recipe(
-        [web.url(name) for name in NAMES], fetch={"shard_videos": 100}, pairs={"media_buckets": 1}
-    )
+    recipe = web.recipe([web.url(name) for name in NAMES], fetch={"shard_videos": 100}, pairs={"media_buckets": 1})
 
     def full(path: Path, video: dict[str, Any], *more: Any) -> Any:
         cut.append(video["media_id"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import tarfile
@@ -88,6 +89,21 @@ def samples(outcomes: dict[str, StageOutcome], work: Path) -> dict[str, bytes]:
     return found
 
 
+def is_told_beside(clip: dict[str, Any], files: dict[str, bytes]) -> None:
+    """The JSON of a clip says what its row says, and its stills are there."""
+    about = json.loads(files[f"{clip['clip_id']}.json"])
+    assert (about["key"], about["sha256"]) == (clip["clip_id"], clip["stored_sha256"])
+    assert hashlib.sha256(files[f"{clip['clip_id']}.mp4"]).hexdigest() == about["sha256"]
+    stills = [{"frame": still["frame"], "time_ms": still["time_ms"]} for still in clip["key_frames"]]
+    assert len(stills) == 3
+    assert about["key_frames"] == stills
+    same = ("media_id", "start_ms", "end_ms", "start_frame", "end_frame", "frames", "duration_ms", "width", "height",
+            "fps", "has_audio", "text")  # fmt: skip
+    assert {name: about[name] for name in same} == {name: clip[name] for name in same}
+    for number in range(3):
+        assert files[f"{clip['clip_id']}.{number}.jpg"][:3] == b"\xff\xd8\xff"
+
+
 def texts_of(outcomes: dict[str, StageOutcome], work: Path) -> list[str]:
     """Of all clips; the same in rows and in shards."""
     clips, files = rows(outcomes, work, "clips"), samples(outcomes, work)
@@ -112,6 +128,7 @@ def test_cues_are_clips_of_their_words(web: PageWeb, tmp_path: Path) -> None:
     assert [clip["text"] for clip in clips] == WORDS
     for clip, span in zip(clips, expected, strict=True):
         assert numbers(files[f"{clip['clip_id']}.mp4"]) == list(range(*span))
+        is_told_beside(clip, files)
     own = [piece for piece in rows(outcomes, work, "pieces") if piece["media_id"] == clips[0]["media_id"]]
     assert spans(own) == [(0, 13), (13, 36), (36, 49), (49, 75), (75, FRAMES)]
     pieces = rows(outcomes, work, "pieces")
@@ -120,43 +137,28 @@ def test_cues_are_clips_of_their_words(web: PageWeb, tmp_path: Path) -> None:
     assert [row["media_id"] for row in rows(outcomes, work, "final_pairs")] == [clips[0]["media_id"]]
 
 
-def test_the_json_beside_a_clip_says_what_its_row_says(web: PageWeb, tmp_path: Path) -> None:
-    work = tmp_path / "work"
-    outcomes = executed(web.recipe([watch(web, CUES)], fetch=ENGLISH, **TEXTS), work)
-    clips, files = rows(outcomes, work, "clips"), samples(outcomes, work)
-    assert [clip["text"] for clip in clips] == WORDS
-    for clip in clips:
-        about = json.loads(files[f"{clip['clip_id']}.json"])
-        assert (about["key"], about["sha256"]) == (clip["clip_id"], clip["stored_sha256"])
-        stills = [{"frame": still["frame"], "time_ms": still["time_ms"]} for still in clip["key_frames"]]
-        assert len(stills) == 3
-        assert about["key_frames"] == stills
-        same = ("media_id", "start_ms", "end_ms", "start_frame", "end_frame", "frames", "duration_ms", "width",
-                "height", "fps", "has_audio", "text")  # fmt: skip
-        assert {name: about[name] for name in same} == {name: clip[name] for name in same}
-        for number in range(3):
-            assert files[f"{clip['clip_id']}.{number}.jpg"][:3] == b"\xff\xd8\xff"
-
-
-@pytest.mark.parametrize("kind", ["subtitles", "chapters", "shots"])
-def test_other_texts_are_other_clips_where_clips_follow_from_them(web: PageWeb, tmp_path: Path, kind: str) -> None:
+def test_other_texts_are_other_clips_where_clips_follow_from_them(web: PageWeb, tmp_path: Path) -> None:
     """The same file, its shots, and a page that says the same: what differs is in `videos` alone."""
-    sections = {"clips": {"split": {"set": kind}, "cut": {"preset": "ultrafast"}}}
-    made = []
-    for place, words in enumerate(("A dog runs", "A cat runs")):
-        recipe = web.recipe([watch(web, [(510, 1490, words)])], fetch=ENGLISH, **sections)
-        outcomes = executed(recipe, tmp_path / str(place))
-        (name,) = outcomes["clips"].manifest.reports
-        content = {each.name: of_unit(outcomes[stage].manifest, name, each.name)[1]
-                   for stage, each in (("fetch", MEDIA), ("fetch", VIDEOS), ("scenes", SCENES))}  # fmt: skip
-        clips = [(clip["clip_id"], clip["text"]) for clip in rows(outcomes, tmp_path / str(place), "clips")]
-        made.append((content, outcomes["clips"].manifest.reports[name].identity, clips))
-    (content, identity, clips), (other, other_identity, others) = made
-    assert {name for name in content if content[name] != other[name]} == {"videos"}
-    assert (identity == other_identity) == (kind == "shots")
-    if kind == "subtitles":
-        assert [(clip_id, "A cat runs") for clip_id, _ in clips] == others
-        assert [text for _, text in clips] == ["A dog runs"]
+    content: dict[str, list[Any]] = {}
+    identities: dict[str, set[str]] = {}
+    clips = []
+    for words in ("A dog runs", "A cat runs"):
+        work = tmp_path / words
+        recipe = web.recipe([watch(web, [(510, 1490, words)])], fetch=ENGLISH, **TEXTS)
+        for kind in ("shots", "chapters", "subtitles"):
+            outcomes = executed(recipe, work, f"clips.split.set={kind}")
+            ((name, report),) = outcomes["clips"].manifest.reports.items()
+            identities.setdefault(kind, set()).add(report.identity)
+        for stage, dataset in (("fetch", MEDIA), ("fetch", VIDEOS), ("scenes", SCENES)):
+            told = of_unit(outcomes[stage].manifest, name, dataset.name)[1]
+            content.setdefault(dataset.name, []).append(told)
+        clips.append([(clip["clip_id"], clip["text"]) for clip in rows(outcomes, work, "clips")])
+    assert {name: one == other for name, (one, other) in content.items()} == {
+        "media": True, "videos": False, "scenes": True
+    }  # fmt: skip
+    assert {kind: len(each) for kind, each in identities.items()} == {"shots": 1, "chapters": 2, "subtitles": 2}
+    ((one, text),), ((other, other_text),) = clips
+    assert (one, text, other_text) == (other, "A dog runs", "A cat runs")
 
 
 def test_subtitles_that_changed_meanwhile_are_those_of_the_clips(web: PageWeb, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -87,7 +87,7 @@ class CutClip:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """A clip to cut. start_ms, end_ms, frames: what can be had; path: where to."""
+    """A clip to cut. start_ms, end_ms, frames: what can be had; path: where to; has_sound: whether there is any."""
 
     number: int
     span: Span
@@ -95,6 +95,7 @@ class _Job:
     end_ms: int
     frames: int
     path: Path
+    has_sound: bool
 
     @property
     def part(self) -> Path:
@@ -145,13 +146,22 @@ def _job(source: Source, number: int, span: Span, settings: Cut, folder: Path) -
     first = source.place(span.start_ms)
     if first == source.place(span.end_ms):
         raise _WrongClipError(f"the video has no frames from {span.start_ms} to {span.end_ms} ms")
-    path = folder / f"{number:05d}.mp4"
+    path, keep = folder / f"{number:05d}.mp4", settings.audio == "keep"
+    asked, shown = span.end_frame - span.start_frame, source.place(span.end_ms) - first
     if settings.mode == "accurate":
-        return _Job(number, span, span.start_ms, span.end_ms, span.end_frame - span.start_frame, path)
+        has_sound = keep and source.has_sound(span.start_ms, span.end_ms)
+        return _Job(number, span, span.start_ms, span.end_ms, asked, path, has_sound)
+    if source.is_counted:
+        raise _WrongClipError("the file does not say when each frame is shown: clips of it cannot be copied")
+    if shown != asked:
+        raise _WrongClipError(f"{asked} frames were asked for, the video has {shown} at those times")
+    if len(source.keys) and source.keys[0] > source.times[first]:
+        raise _WrongClipError("there is no key frame before it at which a copy could begin")
     start_ms, end_ms = copied_span(source, int(source.times[first]), span.end_ms)
     is_mp4 = source.codecs[0] in _MP4_VIDEO and (settings.audio == "drop" or source.codecs[1] in _MP4_AUDIO)
     frames = source.place(end_ms) - source.place(start_ms)
-    return _Job(number, span, start_ms, end_ms, frames, path.with_suffix(".mp4" if is_mp4 else ".mkv"))
+    return _Job(number, span, start_ms, end_ms, frames, path.with_suffix(".mp4" if is_mp4 else ".mkv"),
+                keep and source.has_sound(start_ms, end_ms))  # fmt: skip
 
 
 def _batches(source: Source, jobs: Sequence[_Job], together: int) -> Iterator[list[_Job]]:
@@ -184,25 +194,40 @@ def _run(source: Source, jobs: Sequence[_Job], settings: Cut, deadline: float | 
     except FfmpegTimeoutError as error:
         return LATE + str(error)
     except FfmpegError as error:
-        return str(error)
+        words = str(error)
+        for path in (source.path, jobs[0].path):  # folders that are others in the next run
+            words = words.replace(f"{path.absolute().parent}/", "")
+        return words
     return ""
 
 
 def _accurate(source: Source, jobs: Sequence[_Job], settings: Cut, opened: Any) -> list[Any]:
     """Decoded once; each clip's frames encoded, and noted with the times that they have in the file."""
-    audio = source.audio if settings.audio == "keep" else None
-    pictures = opened[str(source.video)].filter_multi_output("split", len(jobs))
-    sounds = None if audio is None else opened[str(audio)].filter_multi_output("asplit", len(jobs))
+    pictures = opened[str(source.video)]
+    if source.is_crowded and not source.is_counted:  # as `stamps` are
+        pictures = pictures.filter("setpts", "if(isnan(PREV_OUTPTS),PTS,max(PTS,PREV_OUTPTS+ceil(0.001/TB-0.001)))")
+    pictures, loud = pictures.filter_multi_output("split", len(jobs)), [job for job in jobs if job.has_sound]
+    sounds = opened[str(source.audio)].filter_multi_output("asplit", len(loud)) if loud else None
     outputs = []
     for place, job in enumerate(jobs):
-        start, end = (source.seconds(ms - 0.51) for ms in (job.start_ms, job.end_ms))  # half way to the frame before
-        streams = [_picture(source, pictures.stream(place).filter("trim", start=start, end=end))]
-        if sounds is not None:
+        streams = [_picture(source, _chosen(source, job, pictures.stream(place)))]
+        if sounds is not None and job.has_sound:
             start, end = source.seconds(job.start_ms), source.seconds(job.end_ms)
-            streams.append(sounds.stream(place).filter("atrim", start=start, end=end))
+            streams.append(sounds.stream(loud.index(job)).filter("atrim", start=start, end=end))
         log = {"stats_enc_pre:v": _url(job.log), "stats_enc_pre_fmt:v": "{pts} {tb}", "bsf:v": _last(source, job)}
         outputs.append(ffmpeg.output(*streams, _url(job.part), **_encoding(settings), **log, **_muxing(source, job)))
     return outputs
+
+
+def _chosen(source: Source, job: _Job, stream: Any) -> Any:
+    """The frames of a clip. Those that are counted are spaced evenly between its first and its last."""
+    if not source.is_counted:
+        start, end = (source.seconds(ms - 0.51) for ms in (job.start_ms, job.end_ms))  # half way to the frame before
+        return stream.filter("trim", start=start, end=end)
+    first, last = (float(source.exact(source.place(ms) - back)) for ms, back in ((job.start_ms, 0), (job.end_ms, 1)))
+    step = (last - first) / max(1, job.frames - 1)
+    stream = stream.filter("trim", start_frame=job.span.start_frame, end_frame=job.span.end_frame)
+    return stream.filter("setpts", f"({first:.6f}+N*{step:.9f})/TB")
 
 
 def _picture(source: Source, stream: Any) -> Any:
@@ -248,7 +273,7 @@ def _copied(source: Source, jobs: Sequence[_Job], settings: Cut, opened: Any) ->
     for job in jobs:
         start, end = (source.seconds(ms - 0.51) for ms in (job.start_ms, job.end_ms))
         streams = [opened[str(source.video)]]
-        if settings.audio == "keep" and source.audio is not None:
+        if job.has_sound:
             streams.append(opened[str(source.audio)])
         to = {"to": source.seconds(job.end_ms + 2 * _APART_MS)}  # where reading ends: by then all of it was stored
         drop = f"noise=drop='lt(pts*tb,{start:.6f})+gte(pts*tb,{end:.6f})'"
@@ -258,11 +283,18 @@ def _copied(source: Source, jobs: Sequence[_Job], settings: Cut, opened: Any) ->
 
 
 def _outcome(source: Source, job: _Job, settings: Cut, deadline: float | None, said: str) -> CutClip:
-    """Looks at what came out; if it is wrong, tries once more by itself, from further back."""
+    """Looks at what came out; if it is wrong, tries once more by itself, from further back; then without its sound."""
     try:
         try:
             return _checked(source, job, settings, said)
         except _WrongClipError:
+            said = _run(source, [job], settings, deadline, back=_BEFORE)
+        try:
+            return _checked(source, job, settings, said)
+        except _WrongClipError:
+            if not job.has_sound or not said or said.startswith(LATE):
+                raise
+            job = replace(job, has_sound=False)
             return _checked(source, job, settings, _run(source, [job], settings, deadline, back=_BEFORE))
     except _WrongClipError as wrong:
         return CutClip(job.span, problem=str(wrong))
@@ -311,7 +343,7 @@ def _check_file(source: Source, job: _Job, said: str) -> tuple[int, int, float]:
 
 
 def _check_frames(source: Source, job: _Job, said: str) -> None:
-    """By what FFmpeg noted: as many frames as asked for, the first at its time, all within the bounds."""
+    """By what FFmpeg noted: as many frames as asked for, at the times that they have in the file, in that order."""
     lines = job.log.read_text().splitlines() if job.log.exists() else []
     times = [round(1000 * (int(at) * Fraction(unit) - source.start)) for at, unit in (line.split() for line in lines)]
     if len(times) != job.frames:
@@ -319,6 +351,9 @@ def _check_frames(source: Source, job: _Job, said: str) -> None:
     if times[0] != job.start_ms or not job.start_ms <= max(times) < job.end_ms:
         bounds = f"{job.start_ms} to {job.end_ms}"
         raise _WrongClipError(f"the frames are those of {times[0]} to {max(times)} ms, not of {bounds}")
+    expected = source.times[source.place(job.start_ms) :][: job.frames].tolist()
+    if not source.is_counted and any(abs(at - other) > 1 for at, other in zip(times, expected, strict=False)):
+        raise _WrongClipError("its frames came in another order than the file's times say")
 
 
 def _has_sound(path: Path) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from curation.media.journal import spooling
 
 _LAST_LINES = 5
 _LONGEST_LINE = 300  # bytes of a line that are kept
+_ADDRESS = re.compile(r" @ 0x[0-9a-f]+")  # of what speaks, in this process
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 _FULL = frozenset(256 - each for each in (errno.ENOSPC, errno.EDQUOT))  # exit status: the error, of 8 bits
 _ENDED = frozenset((-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP))
@@ -101,5 +103,5 @@ def _read(stream: IO[bytes] | None, lines: deque[str]) -> None:
         return
     with stream:
         while line := stream.readline(_LONGEST_LINE):
-            if words := line.decode("utf-8", "replace").strip():
+            if words := _ADDRESS.sub("", line.decode("utf-8", "replace")).strip():
                 lines.append(words)

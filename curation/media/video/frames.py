@@ -83,7 +83,9 @@ class Clock:
             return sorted(self._pts)
         if len(self._dts) == self._packets:  # the same times, but for the delay that reordering takes
             return sorted(dts + self._shift for dts in self._dts)
-        begin, step = self.start / self.unit, self._length or self._distance / self.unit
+        begin, step = self.start / self.unit, self._distance / self.unit
+        if self._length and abs(self._length - step) > 1:  # more than rounded
+            step = Fraction(self._length)
         return [round(begin + place * step) for place in range(self._packets)]
 
 
@@ -159,7 +161,8 @@ class FrameReader:
         """
         unit, start = self.clock.unit, self.clock.start
         if self.clock.is_counted:
-            stamps = self.clock.stamps()[: len(stamps)]
+            told = self.clock.stamps()[: len(stamps)]
+            stamps = [*told, *[None] * (len(stamps) - len(told))]
         self._check_order(stamps)
         distance = 1 / Fraction(self.stream.average_rate or self.stream.base_rate or _USUAL_RATE)
         times: list[int] = []

@@ -17,7 +17,8 @@ after a group with motion or another cut. What may be wrongly found: a cut at a 
 reason.
 
 Frames are numbered by the presentation times of all packets, decoded or not. Where those of a decoded group are not
-those of its frames (fields, hidden frames, damage) or there are none, numbers would be wrong, and nothing is given.
+those of its frames (fields, hidden frames, damage), or packets do not tell times, numbers would be wrong, and nothing
+is given.
 Damage in a group that is left out is not seen: its frames count, though the exact mode does not have them.
 """
 
@@ -110,7 +111,7 @@ def guided_measures(path: Path, settings: Scenes, deadline: float) -> Measures |
             return None
         seen = guide.seen
         stamps = sorted(seen.stamps)
-        if reader.corrupt or not stamps or len(set(stamps)) < len(stamps):
+        if reader.corrupt or reader.clock.is_counted or not stamps or len(set(stamps)) < len(stamps):
             return None
         times, end = reader.times(stamps, seen.last[1])
         values = np.array([seen.values.get(stamp, np.nan) for stamp in stamps])

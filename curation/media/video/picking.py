@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,7 @@ from curation.media.video.probe import open_video, video_stream
 Pixels = npt.NDArray[np.uint8]
 
 _REORDERED: Final = 16  # frames that a decoder holds back at most (H.264, H.265): how far B-frames lie before a key
+_LOOKED_AT: Final = 500  # packets that show whether a file tells times
 _PATIENCE: Final = 48  # frames that are decoded rather than skipped, until a file shows key frames further apart
 
 
@@ -58,7 +60,16 @@ class _Film:
     def __init__(self, opened: ExitStack, path: Path, times: npt.NDArray[np.int64], deadline: float | None) -> None:
         self._opened, self._path, self._times, self._deadline = opened, path, times, deadline
         self._patience: float = _PATIENCE
+        self._is_counted = self._tells_no_times()
         self._open()
+
+    def _tells_no_times(self) -> bool:
+        """Whether its frames are known by their number alone."""
+        with open_video(self._path, deadline=self._deadline) as container:
+            reader = FrameReader(container, video_stream(container), self._deadline)
+            for _ in islice(reader.packets(), _LOOKED_AT):
+                pass
+            return reader.clock.is_counted
 
     def frame(self, index: int) -> av.VideoFrame | None:
         """The frame of this index, which is above those asked for before; None: it does not come."""
@@ -76,6 +87,8 @@ class _Film:
         self._reader = FrameReader(container, video_stream(container), self._deadline)
         self._base = self._reader.stream.time_base or Fraction(1, av.time_base)
         self._begin = Fraction(container.start_time or 0, av.time_base)
+        if self._is_counted:
+            self._patience = float("inf")
         self._restart(counting=True)
 
     def _read_through(self) -> None:
@@ -97,7 +110,7 @@ class _Film:
     def _advance(self) -> bool:
         """To the next frame; whether there is one."""
         for frame in self._frames:
-            at = self._index(frame.pts)
+            at = self._at + 1 if self._is_counted else self._index(frame.pts)
             if at <= self._at and self._counting:  # a time that is unknown, repeated or goes back
                 at = self._at + 1
             if at > self._at:

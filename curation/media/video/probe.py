@@ -10,6 +10,7 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import av
 from av.audio.stream import AudioStream
@@ -21,6 +22,7 @@ from av.video.stream import VideoStream
 
 from curation.media.image_headers import sniff
 from curation.media.video.facts import RefusedVideo, VideoFacts, VideoRefusal, check_deadline
+from curation.media.video.frames import Clock
 from curation.media.video.sniffing import check_beginning, check_end, is_playlist
 
 MAX_PIXELS = 1 << 26
@@ -40,6 +42,7 @@ _FIRST_FRAME = 1000  # packets among which one must decode: a cut broadcast begi
 _LONGEST_END = 10  # times the longest of others that the last frame may stand, or
 _LONGEST_END_S = 10  # so many seconds; what is more was made up
 _JITTER = 0.05  # of a frame's length by which distances may differ without the rate being called variable
+_PAUSE = Fraction(1, 10)  # seconds between packets of sound that are no silence
 _MAX_ASPECT = 16  # of a pixel; beyond it is a fault, and taken as square
 
 
@@ -106,8 +109,11 @@ def video_stream(container: InputContainer) -> VideoStream:
 class Scan:
     """The packets of a video stream, in the order they are stored, and its first frame."""
 
+    clock: Clock
     times: list[int] = field(default_factory=list)
-    """Presentation times in units of the stream, of the packets that hold a frame to be shown."""
+    """Presentation times in units of the stream, of the packets that hold a frame to be shown; ascending where frames
+    are counted.
+    """
     keys: list[int] = field(default_factory=list)
     """Places in `times` at which decoding can begin."""
     last: tuple[int, int] = (0, 0)
@@ -116,6 +122,8 @@ class Scan:
     error: str = ""
     packets: int = 0
     size: int = 0
+    sounds: list[tuple[Fraction, Fraction]] = field(default_factory=list)
+    """Seconds in which there is sound, as FFmpeg counts, if it was looked for: from, to."""
 
     def standing(self, stream: VideoStream) -> int:
         """How long the last frame is shown, in units of the stream: as the file says, or where that is absurd, as most.
@@ -146,6 +154,7 @@ class Scan:
         if packet.size and not packet.is_discard:
             self.packets += 1
             self.size += packet.size
+            self.clock.add(packet)
             at = packet.pts if packet.pts is not None else packet.dts
             if at is not None:
                 self.last = max(self.last, (at, packet.duration or 0)) if self.times else (at, packet.duration or 0)
@@ -159,6 +168,21 @@ class Scan:
                 self.first = next(iter(stream.decode(packet)), None)
             except av.FFmpegError as error:
                 self.error = error.strerror or str(error)
+
+    def add_sound(self, packet: Packet[AudioStream]) -> None:
+        if packet.pts is None or not packet.size:
+            return
+        unit = packet.time_base or Fraction(1, 1000)
+        begin, end = packet.pts * unit, (packet.pts + max(1, packet.duration or 0)) * unit
+        if self.sounds and self.sounds[-1][0] <= begin <= self.sounds[-1][1] + _PAUSE:
+            begin, end = self.sounds[-1][0], max(self.sounds.pop()[1], end)
+        self.sounds.append((begin, end))
+
+    def finish(self) -> None:
+        """When all packets were added."""
+        if self.clock.is_counted:
+            self.times, self.keys = self.clock.stamps(), []
+            self.last = self.times[-1], self.last[1]
 
 
 def probe(path: str | Path, *, max_pixels: int, deadline: float | None = None) -> VideoFacts:
@@ -200,24 +224,34 @@ def _named(path: Path) -> Iterator[None]:
 _MAGICS = (b"\x1a\x45\xdf\xa3", b"RIFF", b"FLV", b"OggS", b"GIF8", b"G", b"\x00\x00\x01", b"\x30\x26\xb2\x75", b"#EXT")
 
 
-def _packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+def _packets(container: InputContainer, streams: list[Any]) -> Iterator[Any]:
     """PyAV ends in an IndexError where a stream began late in the file; by then all packets have come."""
     with suppress(IndexError):
-        yield from container.demux(stream)
+        yield from container.demux(streams)
 
 
-def scan_packets(container: InputContainer, stream: VideoStream, deadline: float | None) -> Scan:
-    """All packets of a stream; of the others in its container, none will be read."""
+def scan_packets(
+    container: InputContainer, stream: VideoStream, deadline: float | None, sound: AudioStream | None = None
+) -> Scan:
+    """All packets of a stream, and when there is sound; of others in its container, none will be read.
+
+    Raises RefusedVideo: TIMEOUT, TOO_LONG, CLOCK.
+    """
+    wanted = [stream] if sound is None else [stream, sound]
     for other in container.streams:
-        if other.index != stream.index:
+        if other not in wanted:
             other.discard = av.stream.Discard.all
     stream.codec_context.thread_count = 1  # frame threads would hold back the first frame
-    scan = Scan()
-    for packet in _packets(container, stream):
+    scan = Scan(Clock(container, stream))
+    for packet in _packets(container, wanted):
         check_deadline(deadline, "reading the packets")
+        if packet.stream.index != stream.index:
+            scan.add_sound(packet)
+            continue
         scan.add(packet, stream)
         if scan.packets > _MAX_PACKETS:
             raise RefusedVideo(VideoRefusal.TOO_LONG, f"more than {_MAX_PACKETS} frames")
+    scan.finish()
     return scan
 
 

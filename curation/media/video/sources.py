@@ -9,10 +9,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from curation.media.video.frames import spread
 from curation.media.video.probe import audio_stream, open_video, scan_packets, upright, video_stream
 
 _EXACT_SEEK = ("mov", "matroska")  # demuxers that seek to the very key frame; with others it is the one before
-_NO_SEEK = ("gif", "apng")
+_NO_SEEK = ("gif", "apng", "h264", "hevc", "vvc", "mpegvideo", "m4v", "av1", "obu")  # the latter have no index
+
+_MAX_CHANNELS = 8  # of sound that AAC has layouts for
 
 Ints = npt.NDArray[np.int64]
 
@@ -27,6 +30,12 @@ class Source:
     video: int
     audio: int | None
     """Indices of the streams."""
+    is_counted: bool
+    """Whether frames are known by their number alone."""
+    is_crowded: bool
+    """Whether some have the same time; `stamps` are 1 ms apart all the same."""
+    sounds: npt.NDArray[np.float64]
+    """(stretches, 2) seconds from and to which there is sound, as FFmpeg counts."""
     start: Fraction
     """Seconds at which the container starts: FFmpeg counts from 0."""
     unit: Fraction
@@ -50,6 +59,10 @@ class Source:
         """Seconds of a frame, as FFmpeg counts."""
         return int(self.stamps[place]) * self.unit
 
+    def has_sound(self, start_ms: int, end_ms: int) -> bool:
+        """Whether a packet of sound has to do with these times."""
+        return bool(np.any((self.sounds[:, 0] < self.seconds(end_ms)) & (self.sounds[:, 1] > self.seconds(start_ms))))
+
     def place(self, ms: int) -> int:
         """Index of the first frame at a time or after it."""
         return int(np.searchsorted(self.times, ms))
@@ -59,21 +72,31 @@ def read_source(path: Path, max_height: int | None, deadline: float | None) -> S
     """Reads all packets of the video, and decodes its first frame. max_height: pixels of clips. Raises RefusedVideo."""
     with open_video(path, deadline=deadline) as container:
         video, audio = video_stream(container), audio_stream(container)
-        scan = scan_packets(container, video, deadline)
+        if audio is not None and audio.channels > _MAX_CHANNELS:
+            audio = None
+        scan = scan_packets(container, video, deadline, audio)
         unit, start = video.time_base or Fraction(1, 1000), Fraction(container.start_time or 0, 1_000_000)
-        stored = np.array([round(1000 * (at * unit - start)) for at in scan.times], np.int64)
+        told = np.array(scan.times, np.int64)
+        stamps = spread(np.sort(told), unit)
+        stored = _milliseconds(told, unit, start)
         width, height, _ = upright(scan.frame, video)
-        is_scaled = video.sample_aspect_ratio not in (None, 0, 1)
+        is_scaled = video.sample_aspect_ratio not in (None, 0, 1) or min(width, height) < 2
         if max_height is not None and height > max_height:
             width, height, is_scaled = round(width * max_height / height), max_height, True
         return Source(
             path=path, container=container.format.name, video=video.index, audio=audio.index if audio else None,
             codecs=(video.codec.canonical_name, audio.codec.canonical_name if audio else None), start=start,
-            unit=unit, stamps=np.sort(np.array(scan.times, np.int64)), times=np.sort(stored), stored=stored,
+            unit=unit, is_counted=scan.clock.is_counted, is_crowded=not np.array_equal(stamps, np.sort(told)),
+            sounds=np.array(scan.sounds, np.float64).reshape(-1, 2), stamps=stamps, stored=stored,
+            times=spread(_milliseconds(stamps, unit, start), Fraction(1, 1000)),
             keys=np.sort(stored[scan.keys]), is_scaled=is_scaled,
             end_ms=round(1000 * ((scan.last[0] + scan.standing(video)) * unit - start)),
             size=(max(2, width // 2 * 2), max(2, height // 2 * 2)),
         )  # fmt: skip
+
+
+def _milliseconds(stamps: Ints, unit: Fraction, start: Fraction) -> Ints:
+    return np.array([round(1000 * (at * unit - start)) for at in stamps.tolist()], np.int64)
 
 
 def copied_span(source: Source, start_ms: int, end_ms: int) -> tuple[int, int]:
@@ -85,7 +108,7 @@ def copied_span(source: Source, start_ms: int, end_ms: int) -> tuple[int, int]:
     while last != reach:  # what was stored before a wanted frame may be shown after it
         last, latest = reach, int(stored[: reach + 1].max())
         reach = int(np.flatnonzero(stored <= latest)[-1])
-    after = source.place(latest + 1)
+    after = int(np.searchsorted(np.sort(source.stored), latest, "right"))
     return start_ms, int(source.times[after]) if after < len(source.times) else max(source.end_ms, latest + 1)
 
 
