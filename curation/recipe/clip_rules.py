@@ -86,8 +86,8 @@ class ClipRules(Section):
     max_silence_share: Part | None = Field(None, description="share of the sound that is silence")
     max_decode_errors: Count | None = Field(
         None,
-        description="packets and frames of the clip's file that the decoder found broken: of copies (clips.cut.mode), as "
-        "accurate clips are encoded anew",
+        description="packets and frames of the clip's file that the decoder found broken: of copies (clips.cut.mode), "
+        "as accurate clips are encoded anew",
     )
 
     @model_validator(mode="before")

@@ -116,7 +116,7 @@ class Fetch(Section):
     image: ImageSettings = Field(ImageSettings(), description="decoding, filtering, resizing, encoding")
     video: VideoSettings = Field(VideoSettings(), description="which form of a video, its subtitles, its limits")
     hooks: list[Hook] = Field(
-        [], description="face finders, safety classifiers ...: run on every decoded picture; none where videos are fetched"
+        [], description="face finders, safety classifiers ...: run on every decoded picture; none with videos"
     )
     network: FetchSettings = Field(FetchSettings(), description="limits, politeness, consent")
     opt_out: OptOut = Field(OptOut(), description="lists of what is neither fetched nor kept")

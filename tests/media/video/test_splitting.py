@@ -190,7 +190,10 @@ def test_chapters_are_snapped_to_frames() -> None:
         ([(0, 4000), (0, 2000)], [(0, 0, "empty_mark", 1), (0, 100, None, 0)]),  # both begin at once: the longer
         ([(0, 4000), (1000, 1000)], [(0, 100, None, 0), (25, 25, "empty_mark", 1)]),  # an empty one cuts nothing
         ([(0, 4000), (3000, 1000)], [(0, 100, None, 0), (75, 75, "empty_mark", 1)]),  # backwards
-        ([(-500, 400), (9000, 9999)], [(0, 10, None, 0), (10, 100, "outside", None), (100, 100, "empty_mark", 1)]),
+        (
+            [(-500, 400), (9000, 9999)],
+            [(0, 10, None, 0), (10, 100, "outside", None), (100, 100, "empty_mark", 1)],
+        ),
         ([(1, 39)], [(0, 1, "outside", None), (1, 1, "empty_mark", 0), (1, 100, "outside", None)]),  # between two frames
     ],
 )
