@@ -112,6 +112,8 @@ PIECES = Dataset(
             _START_FRAME,
             _END_FRAME,
             column("sha256", pa.string(), "of the file that was split"),
+            column("marks", pa.string(), "digest of the chapters and subtitles it was split by; null: by none",
+                   nullable=True),
             column("shot", pa.int32(), "the shot it begins in, from 0"),
             column("stitched", pa.int32(), "pieces that were put together to make it; 1: none"),
             column("clip_id", pa.string(), "the clip; null: dropped", nullable=True),

@@ -27,6 +27,7 @@ from curation.stages.video_units import (
     SOURCE_GONE,
     Attempts,
     Row,
+    SourceGoneError,
     VideoUnitStage,
     local_file,
     of_unit,
@@ -36,6 +37,7 @@ from curation.storage import Store
 
 PARTS = "_runs/clips/parts"
 _ROWS = 1000
+_OF_FILE = ("media_id", "sha256", "marks")
 _PASSING = FAILED_IN_PASSING | {"cut_late"}
 _FAILED = frozenset((SOURCE_GONE, "cut_failed", *map(str, VideoRefusal))) | _PASSING
 """Why a piece, or a whole video, may be tried again from its source."""
@@ -96,7 +98,7 @@ class Clips(VideoUnitStage):
 
     def process(self, unit: Unit, task: Task, writer: UnitWriter) -> None:
         report = self.earlier(unit, task, writer)
-        videos = _videos(unit, task.store)
+        videos = _videos(unit, task.store, by_marks=task.settings["split"]["set"] in _MARKS)
         pieces, clips = ([], []) if report is None else _carried(report, videos, task.store)
         if report is not None:
             SHARDS.keep(report, clips, task.store, writer)
@@ -117,7 +119,8 @@ class Clips(VideoUnitStage):
         writer.counts["videos"] += len(videos)
         new.sort(key=_by_begin)
         with SHARDS.reading(new, task.store) as data:
-            SHARDS.write(new, f"{CLIPS.name}/{TARS}/{unit.name}", data, task.store, writer)
+            name = f"{CLIPS.name}/{TARS}/{unit.name}-{task.context['kind'][:8]}"
+            SHARDS.write(new, name, data, task.store, writer)
         _write(pieces, [*clips, *new], writer)
 
     def committed(self, unit: Unit, task: Task) -> None:
@@ -182,21 +185,27 @@ def _write(pieces: list[Row], clips: list[Row], writer: UnitWriter) -> None:
             writer.counts[PASSING] += piece["dropped"] in _PASSING
 
 
-def _videos(unit: Unit, store: Store) -> list[Row]:
+def _videos(unit: Unit, store: Store, *, by_marks: bool) -> list[Row]:
     """What is known of each video of a unit, by id, but its shots: where it lies, chapters and subtitles."""
-    told = {row["media_id"]: row for row in store.table(unit.inputs["videos"], VIDEOS.schema).to_pylist()}
+    table = store.table(unit.inputs["videos"], VIDEOS.schema)
+    told: dict[str, Row] = {row["media_id"]: row for row in table.to_pylist()}
     return [
-        {**told[row["media_id"]], "path": row["path"], "sha256": row["stored_sha256"]}
+        {
+            **told[row["media_id"]],
+            "path": row["path"],
+            "sha256": row["stored_sha256"],
+            "marks": digest([told[row["media_id"]][name] for name in _MARKS])[:16] if by_marks else None,
+        }
         for row in obtained(store, unit.inputs["media"])
     ]
 
 
 def _carried(report: UnitReport, videos: list[Row], store: Store) -> tuple[list[Row], list[Row]]:
     """(pieces, clips) that an earlier unit of the same settings made of the same files."""
-    files = {(video["media_id"], video["sha256"]) for video in videos}
+    files = {(video["media_id"], video["sha256"], video["marks"]) for video in videos}
     pieces = store.table(report.paths(PIECES.name), PIECES.schema).to_pylist()
     failed = {row["media_id"] for row in pieces if row["dropped"] in _FAILED}
-    kept = [row for row in pieces if (row["media_id"], row["sha256"]) in files and row["media_id"] not in failed]
+    kept = [row for row in pieces if tuple(row[name] for name in _OF_FILE) in files and row["media_id"] not in failed]
     media = {row["media_id"] for row in kept}
     clips = store.table(report.paths(CLIPS.name), CLIPS.schema).to_pylist()
     return kept, [row for row in clips if row["media_id"] in media]
@@ -218,7 +227,7 @@ def _made(
             pieces, clips = made.pieces, made.clips
             if clips:
                 SHARDS.put(clips, f"{part}.tar", made.read, store)
-    except FileNotFoundError:
+    except SourceGoneError:
         Sources(store, unit.name).miss(video["media_id"], unit.inputs["wanted"])
         pieces = [whole_video(video, SOURCE_GONE, f"{video['path']} is gone; the next run fetches it again")]
     except RefusedVideo as refusal:

@@ -177,6 +177,7 @@ class Fetch(UnitStage):
         kept = [sought[media_id] for media_id in sought.keys() - final.keys() - {row["media_id"] for row in new}]
         if report is not None and kept:  # a host that gave it once and does not now: what was made of it stays
             fetching.keep(report, kept, writer)
+        fetching.refuse([earlier[media_id] for media_id in refused.keys() & earlier.keys()])
         rows = {row["media_id"]: row for row in (*final.values(), *refused.values(), *new, *kept)}
         write_rows([rows[media_id] for media_id in sorted(rows)], writer)
 

@@ -60,5 +60,8 @@ class ImageFetching:
         name = f"{MEDIA.name}/{TARS}/{self.unit.name}-{self.unit.inputs['round']}"
         IMAGE_SHARDS.write(rows, name, lambda row, _: journal.data(row["media_id"]), self.task.store, writer)
 
+    def refuse(self, rows: list[Row]) -> None:
+        """What shards hold of them is left out of the new ones."""
+
     def committed(self) -> None:
         """There is nothing more to let go of."""

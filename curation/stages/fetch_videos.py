@@ -144,6 +144,12 @@ class VideoFetching:
             told = json.loads(journal.data(row["media_id"]) or b"")
             writer.write(VIDEOS, pa.RecordBatch.from_pylist([told], schema=VIDEOS.schema))
 
+    def refuse(self, rows: list[Row]) -> None:
+        """Removes the files of what is refused by now."""
+        for row in rows:
+            if row["status"] == "ok":
+                self.task.store.remove(row["path"])
+
     def committed(self) -> None:
         Sources(self.task.store, self.unit.name).fetched(self._wanted())
         with suppress(OSError):  # what is left are parts of videos that a later round goes on with

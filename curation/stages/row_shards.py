@@ -56,10 +56,12 @@ class RowShards:
         return FileEntry(path, len(rows), sink.size, sink.hexdigest()), sha256.hexdigest()
 
     def write(self, rows: list[Row], name: str, data: Data, store: Store, writer: UnitWriter) -> None:
-        """Rows as a shard of the unit. Its name ends in its content's digest: twice is once. data: as for `put`."""
+        """Rows as a shard of the unit. Its name ends in a digest of what rows say and of their files' SHA-256: twice is
+        once. data: as for `put`; other settings of what is not in these digests need another `name`.
+        """
         if not rows:
             return
-        content = digest([(row[self.key], row["stored_sha256"]) for row in rows])[:12]
+        content = digest([(row[self.key], row["stored_sha256"], self.about(row)) for row in rows])[:12]
         entry, sha256 = self.put(rows, f"{name}-{content}.tar", data, store)
         shard = {"path": entry.path, "samples": entry.rows, "size_bytes": entry.size_bytes, "sha256": sha256}
         self._add(entry, shard, writer)

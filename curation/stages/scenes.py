@@ -22,6 +22,7 @@ from curation.stages.video_units import (
     SOURCE_GONE,
     Attempts,
     Row,
+    SourceGoneError,
     VideoUnitStage,
     local_file,
     of_unit,
@@ -112,7 +113,7 @@ def _looked_at(media: Row, settings: ScenesSection, attempts: Attempts, unit: Un
     try:
         with local_file(store, media["path"]) as path, attempts.at(media["media_id"]):
             shots = detect_shots(path, settings)
-    except FileNotFoundError:
+    except SourceGoneError:
         Sources(store, unit.name).miss(media["media_id"], unit.inputs["wanted"])
         words = f"{media['path']} is gone; the next run fetches it again"
         return {**_EMPTY, **row, "status": "failed", "error": SOURCE_GONE, "detail": words}

@@ -35,6 +35,10 @@ SOURCE_GONE = "source_gone"
 """Error of a video whose file was removed (fetch.video.keep_source) before it was looked at."""
 
 
+class SourceGoneError(Exception):
+    """A file is not in the work folder."""
+
+
 class VideoUnitStage(UnitStage):
     """One unit per unit of the stage before it that has rows of a dataset, of the same name.
 
@@ -181,17 +185,19 @@ def _is_alive(process: str) -> bool:
 
 @contextmanager
 def local_file(store: Store, path: str, offset: int = 0, size_bytes: int | None = None) -> Iterator[Path]:
-    """A file of the work folder, or a part of one, as a local file; raises FileNotFoundError.
+    """A file of the work folder, or a part of one, as a local file. Raises SourceGoneError where there is none.
 
     Whole local files are used where they lie; others are copied, a piece at a time, to the temporary folder.
     """
     if store.is_local and size_bytes is None:
         place = Path(store.url(path))
         if not place.exists():
-            raise FileNotFoundError(path)
+            raise SourceGoneError(path)
         yield place
         return
     with scratch_folder() as folder:
+        if store.size(path) is None:
+            raise SourceGoneError(path)
         copy = folder / path.rpartition("/")[2].replace(".tar", ".mp4")
         with fsspec.open(store.url(path), "rb") as source, spooling(), copy.open("wb") as target:
             source.seek(offset)

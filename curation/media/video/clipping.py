@@ -66,7 +66,7 @@ def clip_video(path: Path, video: Row, settings: Clips, folder: Path, deadline: 
     for piece in pieces:
         row = {**_piece(video, piece), "detail": None}
         if piece.dropped is None:
-            text = None if piece.mark is None else marks[piece.mark].text
+            text = None if piece.mark is None else marks[piece.mark].text or None
             _add_clip(row, text, next(cuts), settings.cut, made)
         made.pieces.append(row)
     return made
@@ -87,7 +87,7 @@ def whole_video(video: Row, dropped: str, detail: str | None) -> Row:
 
 def _piece(video: Row, piece: Piece) -> Row:
     return {
-        **{name: video[name] for name in ("media_id", "media_bucket", "sha256")},
+        **{name: video[name] for name in ("media_id", "media_bucket", "sha256", "marks")},
         **{name: getattr(piece, name) for name in ("start_ms", "end_ms", "start_frame", "end_frame")},
         "shot": piece.shot,
         "stitched": piece.stitched,

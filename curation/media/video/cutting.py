@@ -222,12 +222,12 @@ def _accurate(source: Source, jobs: Sequence[_Job], settings: Cut, opened: Any) 
 def _chosen(source: Source, job: _Job, stream: Any) -> Any:
     """The frames of a clip. Those that are counted are spaced evenly between its first and its last."""
     if not source.is_counted:
-        start, end = (source.seconds(ms - 0.51) for ms in (job.start_ms, job.end_ms))  # half way to the frame before
+        start, end = source.before(job.start_ms), source.before(job.end_ms)
         return stream.filter("trim", start=start, end=end)
     first, last = (float(source.exact(source.place(ms) - back)) for ms, back in ((job.start_ms, 0), (job.end_ms, 1)))
     step = (last - first) / max(1, job.frames - 1)
     stream = stream.filter("trim", start_frame=job.span.start_frame, end_frame=job.span.end_frame)
-    return stream.filter("setpts", f"({first:.6f}+N*{step:.9f})/TB")
+    return stream.filter("setpts", f"round(({first:.6f}+N*{step:.9f})/TB)")
 
 
 def _picture(source: Source, stream: Any) -> Any:

@@ -56,14 +56,17 @@ def run(arguments: Sequence[str], seconds: float) -> None:
     """
     if seconds <= 0:
         raise FfmpegTimeoutError("no time was left")
-    process = subprocess.Popen(
-        [executable(), *_QUIET, *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        preexec_fn=_die_with_parent if _LIBC else None,  # noqa: PLW1509 - one call into a library that is loaded
-    )
+    try:
+        process = subprocess.Popen(
+            [executable(), *_QUIET, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            preexec_fn=_die_with_parent if _LIBC else None,  # noqa: PLW1509 - one call into a library that is loaded
+        )
+    except OSError as error:
+        raise StageError(f"ffmpeg cannot be started: {error.strerror} ({executable()})") from error
     lines: deque[str] = deque(maxlen=_LAST_LINES)
     reader = Thread(target=_read, args=(process.stderr, lines), daemon=True)
     reader.start()

@@ -33,8 +33,9 @@ _USUAL_RATE = Fraction(25)  # of a video that says nothing
 _RESTART = Fraction(1, 4)  # seconds by which a key frame lies before one stored earlier where a clock begins anew
 _UNKNOWN = 0.01  # of all packets, those without a time with which the others are not believed either
 _BACKWARDS = 0.01  # of all frames, those that may lie before the frame shown before them
-_TIMELESS = "avi"  # a container that has no times, only places: with B-frames, those of the storage order
-_REORDERED = ("h264", "hevc", "vvc")  # codecs of which FFmpeg cannot tell those places apart from times
+_RAW = ("h264", "hevc", "vvc", "mpegvideo", "m4v", "av1", "obu")  # a stream in no container: all times are made up
+_PLACES = "avi"  # a container that has no times, only places: with B-frames, those of the storage order
+_REORDERED = ("h264", "hevc", "vvc")  # codecs of which FFmpeg takes those places for times
 
 
 class Clock:
@@ -48,8 +49,9 @@ class Clock:
         self.unit = Fraction(stream.time_base or Fraction(1, 1000))
         self.start = Fraction(container.start_time or 0, MICROSECONDS)
         """Seconds."""
-        codec = stream.codec_context
-        self._is_timeless = container.format.name == _TIMELESS and codec.has_b_frames and codec.name in _REORDERED
+        codec, name = stream.codec_context, container.format.name
+        self._is_raw = name in _RAW
+        self._has_places = name == _PLACES and codec.has_b_frames and codec.name in _REORDERED
         self._distance = 1 / Fraction(stream.average_rate or stream.base_rate or _USUAL_RATE)
         self._pts, self._dts, self._packets = array("q"), array("q"), 0
         self._shift, self._latest, self._length, self._is_ascending = 0, 0, 0, True
@@ -75,7 +77,8 @@ class Clock:
     @property
     def is_counted(self) -> bool:
         unknown = self._packets - len(self._pts)
-        return unknown > _UNKNOWN * self._packets or (self._is_timeless and self._is_ascending and self._packets > 1)
+        is_by_place = self._has_places and self._is_ascending and self._packets > 1
+        return self._is_raw or is_by_place or unknown > _UNKNOWN * self._packets
 
     def stamps(self) -> list[int]:
         """Of counted frames: presentation times in units of the stream, one per packet, ascending."""
@@ -111,7 +114,7 @@ class FrameReader:
 
     def packets(self) -> Iterator[Packet[VideoStream]]:
         """In decoding order, up to the end or to what cannot be read; the last one, which is empty, is left out."""
-        packets = self.container.demux(self.stream)
+        packets, self.clock = self.container.demux(self.stream), Clock(self.container, self.stream)
         while True:
             try:
                 packet = next(packets, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -109,6 +110,9 @@ def _number(value: object, times: int = 1) -> int | None:
     return number if 0 <= number < 1 << 62 else None
 
 
+_UNTITLED = re.compile(r"<Untitled Chapter \d+>").fullmatch  # yt-dlp's name for what has none
+
+
 def _chapters(value: object) -> tuple[Chapter, ...]:
     """Those with bounds in order; one without an end is left out."""
     found: list[Chapter] = []
@@ -116,5 +120,6 @@ def _chapters(value: object) -> tuple[Chapter, ...]:
         if isinstance(item, dict):
             start, end = _number(item.get("start_time"), 1000), _number(item.get("end_time"), 1000)
             if start is not None and end is not None and start < end:
-                found.append((start, end, words(item.get("title")) or ""))
+                title = words(item.get("title")) or ""
+                found.append((start, end, "" if _UNTITLED(title) else title))
     return tuple(found)

@@ -180,7 +180,7 @@ class Scan:
 
     def finish(self) -> None:
         """When all packets were added."""
-        if self.clock.is_counted:
+        if self.clock.is_counted and self.packets:
             self.times, self.keys = self.clock.stamps(), []
             self.last = self.times[-1], self.last[1]
 

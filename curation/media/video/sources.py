@@ -13,7 +13,7 @@ from curation.media.video.frames import spread
 from curation.media.video.probe import audio_stream, open_video, scan_packets, upright, video_stream
 
 _EXACT_SEEK = ("mov", "matroska")  # demuxers that seek to the very key frame; with others it is the one before
-_NO_SEEK = ("gif", "apng", "h264", "hevc", "vvc", "mpegvideo", "m4v", "av1", "obu")  # the latter have no index
+_NO_SEEK = ("gif", "apng")
 
 _MAX_CHANNELS = 8  # of sound that AAC has layouts for
 
@@ -58,6 +58,11 @@ class Source:
     def exact(self, place: int) -> Fraction:
         """Seconds of a frame, as FFmpeg counts."""
         return int(self.stamps[place]) * self.unit
+
+    def before(self, ms: int) -> float:
+        """Seconds, as FFmpeg counts, nearly half a millisecond before the first frame at a time or after it."""
+        place = self.place(ms)  # not by the time itself, which is rounded; the filter rounds to units of the stream
+        return float(self.exact(place)) - 0.00045 if place < len(self.times) else self.seconds(ms - 0.51)
 
     def has_sound(self, start_ms: int, end_ms: int) -> bool:
         """Whether a packet of sound has to do with these times."""

@@ -194,7 +194,7 @@ def test_chapters_are_snapped_to_frames() -> None:
             [(-500, 400), (9000, 9999)],
             [(0, 10, None, 0), (10, 100, "outside", None), (100, 100, "empty_mark", 1)],
         ),
-        ([(1, 39)], [(0, 1, "outside", None), (1, 1, "empty_mark", 0), (1, 100, "outside", None)]),  # between two frames
+        ([(1, 39)], [(0, 1, "outside", None), (1, 1, "empty_mark", 0), (1, 100, "outside", None)]),  # between
     ],
 )
 def test_marks_of_all_sorts(marks: list[tuple[int, int]], expected: list[tuple[int, int, Any, Any]]) -> None:
