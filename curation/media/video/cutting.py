@@ -146,6 +146,8 @@ def _job(source: Source, number: int, span: Span, settings: Cut, folder: Path) -
     first = source.place(span.start_ms)
     if first == source.place(span.end_ms):
         raise _WrongClipError(f"the video has no frames from {span.start_ms} to {span.end_ms} ms")
+    if source.is_counted and first != span.start_frame:
+        raise _WrongClipError(f"by its times it begins with frame {first}, not with frame {span.start_frame}")
     path, keep = folder / f"{number:05d}.mp4", settings.audio == "keep"
     asked, shown = span.end_frame - span.start_frame, source.place(span.end_ms) - first
     if settings.mode == "accurate":
@@ -158,6 +160,8 @@ def _job(source: Source, number: int, span: Span, settings: Cut, folder: Path) -
     if len(source.keys) and source.keys[0] > source.times[first]:
         raise _WrongClipError("there is no key frame before it at which a copy could begin")
     start_ms, end_ms = copied_span(source, int(source.times[first]), span.end_ms)
+    if source.is_crowded and source.has_equals(start_ms, end_ms):
+        raise _WrongClipError("some of its frames have the same time: they cannot be copied")
     is_mp4 = source.codecs[0] in _MP4_VIDEO and (settings.audio == "drop" or source.codecs[1] in _MP4_AUDIO)
     frames = source.place(end_ms) - source.place(start_ms)
     return _Job(number, span, start_ms, end_ms, frames, path.with_suffix(".mp4" if is_mp4 else ".mkv"),

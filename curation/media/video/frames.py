@@ -82,7 +82,7 @@ class Clock:
 
     def stamps(self) -> list[int]:
         """Of counted frames: presentation times in units of the stream, one per packet, ascending."""
-        if len(self._pts) == self._packets:
+        if len(self._pts) == self._packets and not self._has_places:
             return sorted(self._pts)
         if len(self._dts) == self._packets:  # the same times, but for the delay that reordering takes
             return sorted(dts + self._shift for dts in self._dts)
@@ -165,7 +165,7 @@ class FrameReader:
         unit, start = self.clock.unit, self.clock.start
         if self.clock.is_counted:
             told = self.clock.stamps()[: len(stamps)]
-            stamps = [*told, *[None] * (len(stamps) - len(told))]
+            stamps, length = [*told, *[None] * (len(stamps) - len(told))], 0
         self._check_order(stamps)
         distance = 1 / Fraction(self.stream.average_rate or self.stream.base_rate or _USUAL_RATE)
         times: list[int] = []

@@ -182,7 +182,7 @@ class Scan:
         """When all packets were added."""
         if self.clock.is_counted and self.packets:
             self.times, self.keys = self.clock.stamps(), []
-            self.last = self.times[-1], self.last[1]
+            self.last = self.times[-1], 0
 
 
 def probe(path: str | Path, *, max_pixels: int, deadline: float | None = None) -> VideoFacts:

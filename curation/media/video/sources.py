@@ -68,6 +68,11 @@ class Source:
         """Whether a packet of sound has to do with these times."""
         return bool(np.any((self.sounds[:, 0] < self.seconds(end_ms)) & (self.sounds[:, 1] > self.seconds(start_ms))))
 
+    def has_equals(self, start_ms: int, end_ms: int) -> bool:
+        """Whether frames of these times share one."""
+        within = self.stored[(self.stored >= start_ms) & (self.stored < end_ms)]
+        return len(np.unique(within)) < len(within)
+
     def place(self, ms: int) -> int:
         """Index of the first frame at a time or after it."""
         return int(np.searchsorted(self.times, ms))
