@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import av
+import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
@@ -110,7 +110,7 @@ class Scan:
     """The packets of a video stream, in the order they are stored, and its first frame."""
 
     clock: Clock
-    times: list[int] = field(default_factory=list)
+    times: array[int] = field(default_factory=lambda: array("q"))
     """Presentation times in units of the stream, of the packets that hold a frame to be shown; ascending where frames
     are counted.
     """
@@ -130,12 +130,13 @@ class Scan:
 
         Of a variable rate with B-frames MP4 does not say it: a packet's length is there that to the one stored next.
         """
-        times = sorted(set(self.times))
-        distances = [after - before for before, after in pairwise(times)] or [0]
+        distances = np.diff(np.unique(np.asarray(self.times, np.int64)))
         unit = stream.time_base or Fraction(1, 1000)
-        if 0 < self.last[1] <= max(Fraction(_LONGEST_END * max(distances)), _LONGEST_END_S / unit):
+        longest = int(distances.max(initial=0))
+        if 0 < self.last[1] <= max(Fraction(_LONGEST_END * longest), _LONGEST_END_S / unit):
             return self.last[1]
-        usual = median(distances) or 1 / (float(stream.average_rate or stream.base_rate or 25) * unit)
+        usual = float(np.median(distances)) if len(distances) else 0.0
+        usual = usual or 1 / float((stream.average_rate or stream.base_rate or 25) * unit)
         return max(1, round(usual))
 
     @property
@@ -181,7 +182,7 @@ class Scan:
     def finish(self) -> None:
         """When all packets were added."""
         if self.clock.is_counted and self.packets:
-            self.times, self.keys = self.clock.stamps(), []
+            self.times, self.keys = array("q", self.clock.stamps()), []
             self.last = self.times[-1], 0
 
 
@@ -307,15 +308,16 @@ def upright(frame: VideoFrame, stream: VideoStream) -> tuple[int, int, int]:
 
 def frame_rate(scan: Scan, stream: VideoStream) -> tuple[float, bool]:
     """Frames per second on average, and whether distances vary."""
-    times = sorted(set(scan.times))
+    times = np.unique(np.asarray(scan.times, np.int64))
     unit = stream.time_base or Fraction(1, 1000)
     if len(times) < 2:
         return float(1 / (scan.standing(stream) * unit)), False
-    distances = [after - before for before, after in pairwise(times)]
-    usual = median(distances)
+    distances = np.diff(times)
+    usual = float(np.median(distances))
     rounding = 1.01 if usual >= 4 else 0.0  # a unit nearly as coarse as a frame's length holds no rounded times
-    varying = any(abs(distance - usual) > max(rounding, _JITTER * usual) for distance in distances)
-    exact = float((len(times) - 1) / ((times[-1] - times[0]) * unit))
+    varying = bool((np.abs(distances - usual) > max(rounding, _JITTER * usual)).any())
+    length = int(times[-1] - times[0])
+    exact = float((len(times) - 1) / (length * unit))
     declared = float(stream.average_rate or stream.base_rate or 0)
-    near = abs(declared - exact) <= exact / (times[-1] - times[0]) + 1e-9 * exact
+    near = abs(declared - exact) <= exact / length + 1e-9 * exact
     return declared if near else exact, varying

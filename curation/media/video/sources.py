@@ -106,7 +106,7 @@ def read_source(path: Path, max_height: int | None, deadline: float | None) -> S
 
 
 def _milliseconds(stamps: Ints, unit: Fraction, start: Fraction) -> Ints:
-    return np.array([round(1000 * (at * unit - start)) for at in stamps.tolist()], np.int64)
+    return np.fromiter((round(1000 * (int(at) * unit - start)) for at in stamps), np.int64, len(stamps))
 
 
 def copied_span(source: Source, start_ms: int, end_ms: int) -> tuple[int, int]:
