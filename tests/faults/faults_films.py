@@ -70,7 +70,7 @@ class FilmWeb:
 
 
 def small_films(folder: Path) -> dict[str, Film]:
-    """Two shots and half a second of black each, in several forms; clips.mp4 holds the same scene twice."""
+    """Two shots and a second of black between them, in several forms."""
     folder.mkdir(parents=True, exist_ok=True)
     small = {"size": (192, 108)}
     forms = {

@@ -79,11 +79,6 @@ class CutClip:
     sha256: str = ""
     problem: str | None = None
 
-    @property
-    def begins_early(self) -> bool:
-        """Whether there are frames in it before those asked for."""
-        return self.problem is None and self.start_ms < self.span.start_ms
-
 
 @dataclass(frozen=True, slots=True)
 class _Job:
