@@ -46,6 +46,7 @@ ERRORS = {
     "no_frames": "a video without a picture",
     "unsupported_codec": "a codec that is not known here, or encrypted",
     "too_long": "too long",
+    "broken_times": "its clock begins anew on the way",
     "live_stream": "a stream without an end",
     "video_timeout": "took too long to read",
     "crashed": "ended the process that looked at it",

@@ -48,9 +48,11 @@ class Rates:
 # 0.06. Seconds, in one process on one AMD EPYC core: extract and pairs from six copies of these files less what one
 # takes (WARC: 290 pages a second), the others from 127,460 real captions (flickr8k, multi30k in three languages) less
 # what 31,865 of them take, so without loading vocabularies and compiling. What Spark takes to carry rows through the
-# shuffle is left out. From fetch on: rows and bytes of the demo, where an image has 17 kB after resizing to 256 pixels;
-# seconds of fetch 4.5 ms an image (`python -m bench fetch-images`), of the others what 76,000 to a million made-up
-# pairs took. Tables are taken for WAT files: how much of a table is text is for each its own.
+# shuffle is left out. From fetch on: rows and bytes of the demo, where an image has 17 kB after resizing to 256
+# pixels; seconds of fetch 4.5 ms an image (`python -m bench fetch-images`), of the others what 76,000 to a million
+# made-up pairs took. Those of videos (scenes to kept_clips) are the demo's too: 91 films of some 8 s and 320 x 180
+# pixels, encoded ultrafast; real ones cost by length and size, and a folder's own are taken as soon as it has a
+# thousand. Tables are taken for WAT files: how much of a table is text is for each its own.
 ARCHIVES = {
     "wat": Rates("", 0.002285, 64.0, 0.15),
     "warc": Rates("", 0.000638, 63.5, 0.11),
@@ -66,11 +68,11 @@ DEFAULTS = {
     "fetch": Rates("balance", 0.64, 17_500.0, 2_900.0),
     "near": Rates("balance", 0.08, 60.0, 20.0),
     "duplicates": Rates("near", 1.0, 60.0, 5.0),
-    "scenes": Rates("fetch", 0.1, 600.0, 30_000.0),
-    "clips": Rates("scenes", 1.5, 100_000.0, 2_000_000.0),
-    "scores": Rates("clips", 1.0, 200.0, 150_000.0),
-    "near_clips": Rates("clips", 0.1, 60.0, 5.0),
-    "kept_clips": Rates("scores", 1.0, 60.0, 2.0),
+    "scenes": Rates("fetch", 0.059, 709.0, 3_194.0),
+    "clips": Rates("scenes", 1.374, 244_810.0, 224_989.0),
+    "scores": Rates("clips", 1.0, 815.0, 24_920.0),
+    "near_clips": Rates("clips", 0.0, 60.0, 280.0),
+    "kept_clips": Rates("scores", 1.0, 68.0, 208.0),
     "survive": Rates("balance", 0.66, 60.0, 1.3),
     "rebalance": Rates("survive", 1.0, 92.0, 1.6),
 }

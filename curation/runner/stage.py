@@ -147,7 +147,7 @@ class Stage(ABC):
     code_version: ClassVar[int] = 1  # raised when the same inputs and settings give another result
 
     def needs(self, recipe: Any) -> tuple[str, ...]:
-        """Names of the stages whose results it reads: `after`, or fewer where the recipe leaves some out."""
+        """Names of the stages whose results it reads: `after`, and those that only some recipes have."""
         return self.after
 
     @abstractmethod

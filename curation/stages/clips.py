@@ -6,6 +6,8 @@ What is done of a unit is kept video by video, so that a killed worker cuts one 
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import compress
 from typing import Any
 
 import pyarrow as pa
@@ -20,7 +22,7 @@ from curation.schemas import CLIP_SHARDS, CLIPS, MEDIA, PIECES, SCENES, VIDEOS
 from curation.stages.clip_settings import CLIPS_CODE, clips_kind
 from curation.stages.row_shards import TARS, Place, RowShards
 from curation.stages.scenes import SceneRows, obtained
-from curation.stages.video_sources import Sources
+from curation.stages.video_sources import Sources, told_units
 from curation.stages.video_units import (
     FAILED_IN_PASSING,
     PASSING,
@@ -37,6 +39,7 @@ from curation.storage import Store
 
 PARTS = "_runs/clips/parts"
 _ROWS = 1000
+_READERS = 32
 _OF_FILE = ("media_id", "sha256", "marks")
 _PASSING = FAILED_IN_PASSING | {"cut_late"}
 _FAILED = frozenset((SOURCE_GONE, "cut_failed", *map(str, VideoRefusal))) | _PASSING
@@ -140,10 +143,16 @@ class Clips(VideoUnitStage):
                 store.remove_tree(_parts(unit))
         if planning.settings["keep_source"]:
             return
-        kind = manifest.context["kind"]
-        for name in sorted(done):
-            if Sources(store, name).may_go(kind):
-                _remove_sources(name, manifest.reports[name], of_unit(fetch, name, MEDIA.name)[0], kind, store)
+        kind, told = manifest.context["kind"], told_units(store)
+
+        def may_go(name: str) -> bool:
+            return name not in told or Sources(store, name).may_go(kind)
+
+        names = sorted(done)
+        with ThreadPoolExecutor(_READERS) as readers:  # an object store answers each in tens of milliseconds
+            found = list(readers.map(may_go, names))
+        for name in compress(names, found):
+            _remove_sources(name, manifest.reports[name], of_unit(fetch, name, MEDIA.name)[0], kind, store)
 
 
 def _remove_sources(name: str, report: UnitReport, ledger: list[str], kind: str, store: Store) -> None:

@@ -28,7 +28,7 @@ from curation.stages.fetch_images import ImageFetching
 from curation.stages.fetch_plan import JOURNALS, LIST, BucketPlanner, PlannedList, plan_buckets
 from curation.stages.fetch_videos import VideoFetching
 from curation.stages.ledger import ledger_rows, write_rows
-from curation.stages.video_sources import Sources, wanted_kind
+from curation.stages.video_sources import Sources, told_units, wanted_kind
 from curation.storage import Store
 
 _HALTS = "_runs/fetch/halts"
@@ -98,19 +98,21 @@ class Fetch(UnitStage):
             for bucket, report in planning.inputs["balance"].reports.items()
         }
         known: list[_Known] = []
+        told = told_units(planning.store)
         for modality, kind in context["kinds"].items():
             first = ("video",) if modality == "image" and "video" in context["kinds"] else ()
             size = section.shard_videos if modality == "video" else section.shard_media
             planner = BucketPlanner(planning.store, kind, modality, first, size, known_lists)
             lists = plan_buckets(planning.store, planner, kept, planning.require_engine)
             rounds = [list(self._rounds(entry, modality, finished)) for entry in lists]
-            look = partial(self._known, store=planning.store, section=section, clips=context["clips"])
+            wanted = wanted_kind(section, context["clips"])
+            look = partial(self._known, store=planning.store, section=section, told=told, wanted=wanted)
             with ThreadPoolExecutor(_READERS) as readers:
                 known += readers.map(look, rounds)
         outdated = _outdated(planning, context, [each for each in known if each.report is not None])
         return [each.following if each.unit.name in outdated else each.unit for each in known]
 
-    def _known(self, rounds: list[Unit], store: Store, section: FetchSection, clips: str | None) -> _Known:
+    def _known(self, rounds: list[Unit], store: Store, section: FetchSection, told: set[str], wanted: str) -> _Known:
         """The unit of a list: its last round that is done, or the one to do next."""
         *done, following = rounds
         modality = following.inputs["modality"]
@@ -125,7 +127,7 @@ class Fetch(UnitStage):
         unreached = any(report.counts.get(f"failed:{error}", 0) for error in _unreached(modality))
         if passing or (unreached and report.facts.get("reach") != _reach(section, modality)):
             return _Known(following, following, None)
-        if modality == "video" and Sources(store, following.name).are_missed(wanted_kind(section, clips)):
+        if following.name in told and Sources(store, following.name).are_missed(wanted):
             missing = Unit(following.name, {**following.inputs, "sources": "removed"}, following.identity)
             return _Known(missing, missing, None)
         return _Known(done[-1], following, report)

@@ -11,7 +11,6 @@ import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +21,14 @@ from curation.media.journal import Journal, Row
 from curation.media.keeping import failed_row, refused_row
 from curation.media.outcomes import FetchRequest
 from curation.media.refusals import Refusals
-from curation.media.video.facts import RefusedVideo, VideoFacts, VideoRefusal
+from curation.media.video.facts import VideoFacts
 from curation.recipe import Fetch as FetchSection
 from curation.runner.stage import Task
 from curation.runner.units import Unit, UnitReport, UnitWriter, digest
 from curation.schemas import MEDIA, VIDEOS
 from curation.stages.buckets import conformed
 from curation.stages.video_sources import Sources, wanted_kind
-from curation.stages.video_units import MOST_ENDED, private_folder, refusing
+from curation.stages.video_units import Attempts, private_folder
 from curation.storage import Store
 
 if TYPE_CHECKING:
@@ -70,6 +69,12 @@ class VideoFetching:
         from curation.media.video.probe import MAX_PIXELS, probe
         from curation.media.video.transfer import VideoRules
 
+        attempts = self._attempts()
+
+        def judge(path: Path, deadline: float) -> VideoFacts:
+            with attempts.at(path.name):
+                return probe(path, max_pixels=MAX_PIXELS, deadline=deadline)
+
         def keep(outcome: Any) -> None:
             row, facts = self._kept(outcome, media[outcome.media_id], refusals)
             journal.add(row, facts)
@@ -78,9 +83,11 @@ class VideoFetching:
                 outcome.path.unlink(missing_ok=True)
 
         network = self.section.network.shared(self.task.tasks)
-        judge = partial(_judged, partial(probe, max_pixels=MAX_PIXELS))
         rules = VideoRules(network, self.section.video, self._folder(), judge, refusals.may_ask)
         fetch_videos(asked, rules, on_done=keep, deadline_s=self.section.shard_seconds, ready=ready)
+
+    def _attempts(self) -> Attempts:
+        return Attempts(self.task.store, "fetch", self.unit)
 
     def _folder(self) -> Path:
         """Where transfers lie until they are whole: the same for every attempt on this machine, to go on with them."""
@@ -151,26 +158,10 @@ class VideoFetching:
                 self.task.store.remove(row["path"])
 
     def committed(self) -> None:
+        self._attempts().end()
         Sources(self.task.store, self.unit.name).fetched(self._wanted())
         with suppress(OSError):  # what is left are parts of videos that a later round goes on with
             self._folder().rmdir()
-
-
-def _judged(probe: Any, path: Path, deadline: float) -> VideoFacts:
-    """The facts of a transferred file. Raises RefusedVideo, also for a file that ended processes before."""
-    ended = sorted(path.parent.glob(f"{path.name}.begun-*"))
-    if len(ended) >= MOST_ENDED:
-        for mark in ended:
-            mark.unlink()
-        raise RefusedVideo(VideoRefusal.CRASHED, f"{len(ended)} processes ended while they probed it")
-    mark = path.with_name(f"{path.name}.begun-{len(ended)}")
-    mark.touch()
-    try:
-        with refusing():
-            facts: VideoFacts = probe(path, deadline=deadline)
-    finally:
-        mark.unlink()
-    return facts
 
 
 _MIMES = {

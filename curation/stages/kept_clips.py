@@ -59,7 +59,7 @@ class KeptClips(UnitStage):
     def process(self, unit: Unit, task: Task, writer: UnitWriter) -> None:
         rules = ClipRules.model_validate(task.settings)
         copied = _copied_videos(task.store, unit.inputs["duplicates"])
-        names = [*_OTHERS, *(name for name in ClipRules.model_fields)]
+        names = [*_OTHERS, *ClipRules.model_fields]
         verdicts, best = _judged(task.store, unit.inputs["scores"], rules, copied, names)
         copy_of = _copies(task.store, unit.inputs["groups"], verdicts, best)
         wanted = np.unique(copy_of[copy_of >= 0])

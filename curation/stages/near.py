@@ -177,6 +177,7 @@ def _candidates(
         if rows.num_rows:
             sides = [pc.fill_null(rows.column(f"original_{side}"), 0).cast(pa.int64()) for side in ("width", "height")]
             yield {
+                # one file may be an image under one URL and a video under another: copies are of one kind
                 "sha256": pc.binary_join_element_wise(rows.column("sha256"), rows.column("modality"), ""),
                 "phash": pc.fill_null(rows.column("phash"), FLAT),
                 "media_id": rows.column("media_id"),

@@ -69,6 +69,11 @@ class Sources:
         self._store.put_json(self._path, {"kinds": self._kinds, "there": self._there, "missing": self._missing})
 
 
+def told_units(store: Store) -> set[str]:
+    """Units of which something is told: of all others the files are there."""
+    return {name.removesuffix(".json") for name in store.names(_STATE)}
+
+
 def wanted_kind(section: FetchSection, clips: str | None) -> str:
     """What the sources are for: clips of this kind, or themselves ("")."""
     return "" if section.video.keep_source or clips is None else clips

@@ -133,7 +133,7 @@ class Attempts:
 
     @contextmanager
     def at(self, key: str) -> Iterator[None]:
-        """key: of the video or clip. Raises RefusedVideo, as `refusing` does."""
+        """key: of the file. Raises RefusedVideo, as `refusing` does."""
         if self._ended[key] >= MOST_ENDED:
             words = f"{self._ended[key]} processes ended while they looked at it"
             raise RefusedVideo(VideoRefusal.CRASHED, words)
