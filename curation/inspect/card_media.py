@@ -36,6 +36,7 @@ ERRORS = {
     "filtered_size": "too small",
     "filtered_area": "too large an area",
     "filtered_aspect": "too long a shape",
+    "refused": "leads to what is refused",
     "opted_out": "opted out",
     "listed": "on a list of refused pictures",
     "forgotten": "forgotten",

@@ -273,6 +273,8 @@ def _places(card: Row, console: Console) -> None:
             _line(console, f"  {name:<11}{run['work']}/{found['dataset']} ({content})")
     if card.get("media"):
         _line(console, f"  media      {run['work']}/media (ledger), media/tars (shards)")
+    if card.get("clips"):
+        _line(console, f"  clips      {run['work']}/clips, kept_clips, clips/tars (shards)")
     _line(console, f"  data card  {run['work']}/card.md, card.json")
     _line(console, f"  SQL        curation.inspect.connect({run['work']!r})")
     for note in card["notes"]:

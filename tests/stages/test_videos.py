@@ -361,3 +361,16 @@ def test_a_higher_limit_asks_for_what_was_beyond_it(web: FilmWeb, tmp_path: Path
     assert few["fetch"].manifest.counts["failed:too_large"] == 2
     assert executed(recipe, work)["clips"].manifest.rows("clips") == 6
     assert web.asked()["mute.mp4"] == 1
+
+
+def test_a_file_that_ended_three_probing_processes_is_refused(web: FilmWeb, tmp_path: Path) -> None:
+    recipe = web.recipe([web.url(name) for name in GOOD[:2]], fetch={"shard_videos": 100}, pairs={"media_buckets": 1})
+    (unit,) = executed(recipe, tmp_path / "one")["fetch"].manifest.reports.values()
+    folder = tmp_path / "two" / "_runs" / "fetch" / "begun" / f"{unit.unit}.{unit.identity[:16]}"
+    folder.mkdir(parents=True)
+    for number in range(3):
+        (folder / f"{media_id(web.url('plain.mp4'))}.mp4-{number}").touch()
+    outcomes = executed(recipe, tmp_path / "two")
+    errors = {row["media_url"]: row["error"] for row in rows(outcomes, tmp_path / "two", "media")}
+    assert errors == {web.url("plain.mp4"): "crashed", web.url("turned.mp4"): None}
+    assert not folder.exists()
