@@ -30,7 +30,7 @@ test-slow: setup ## kills, large inputs, clusters
 	@$(BIN)/python -m pytest -m slow
 
 test-models: setup ## what takes torch and transformers (installs them)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 'transformers>=5,<6' pillow
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 'transformers[serving]>=5.23,<6' pillow python-multipart soundfile soxr
 	@$(BIN)/python -m pytest tests/models
 
 bench: setup ## benchmarks against named peers; one: make bench ROW=warc-pages

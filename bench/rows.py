@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from bench import (
+    caption_server,
+    chapters,
     cut_detection,
     cutting,
     fetching,
@@ -12,6 +14,7 @@ from bench import (
     match_stage,
     matching,
     pages,
+    subtitles,
     wat,
 )
 from bench.harness import Row
@@ -20,6 +23,9 @@ ROWS: dict[str, Row] = {
     row.name: row
     for row in (
         *(*matching.ROWS, match_stage.ROW, wat.ROW, language.ROW, pages.PAGES),
+        chapters.ROW,
+        caption_server.ROW,
+        subtitles.ROW,
         *(fetching.ROW, fetching_faulty.ROW, fetching_memory.ROW),
         *(*cut_detection.ROWS, *cutting.ROWS),
     )

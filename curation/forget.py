@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from curation.crawl.urls import is_http, media_id
 from curation.crawl.variants import VARIANTS
+from curation.digests import digest
 from curation.errors import InputError, WorkFolderError
 from curation.filters.files import new_digest, read_lines
 from curation.filters.urls import domain_name, normal_url
@@ -31,7 +32,6 @@ from curation.recipe import Duplicates
 from curation.runner.catalog import Catalog
 from curation.runner.lease import Lease
 from curation.runner.stage import Stage
-from curation.runner.units import digest
 from curation.schemas import CANDIDATES, MEDIA
 from curation.stages.fetch_plan import JOURNALS, LISTS
 from curation.storage import Store, storage_errors

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from curation.recipe import Captions as CaptionsSection
 from curation.recipe import Recipe
 from curation.runner.stage import Stage
 from curation.stages.balance import Balance
+from curation.stages.balanced_captions import BalancedCaptions
+from curation.stages.caption_scores import CaptionScores
+from curation.stages.captions import Captions
+from curation.stages.chosen_captions import ChosenCaptions
 from curation.stages.clips import Clips
 from curation.stages.count import Count
 from curation.stages.draw import Draw
@@ -17,6 +22,7 @@ from curation.stages.near import Near
 from curation.stages.near_clips import NearClips
 from curation.stages.pairs import Pairs
 from curation.stages.rebalance import Rebalance
+from curation.stages.samples import Samples
 from curation.stages.scenes import Scenes
 from curation.stages.scores import Scores
 from curation.stages.source_files import SourceFiles
@@ -53,14 +59,33 @@ MEDIA_STAGES: tuple[Stage, ...] = (
 )
 """What follows the selection where the recipe has a section fetch."""
 
-ALL_STAGES = STAGES + MEDIA_STAGES
+CAPTION_STAGES: tuple[Stage, ...] = (
+    Samples(),  # final_pairs, media, clips -> samples     per bucket; shuffles texts of copies
+    Captions(),  # samples, videos        -> captions       per bucket
+    CaptionScores(),  # captions, samples -> caption_scores per bucket; where the recipe asks for similarities
+    ChosenCaptions(),  # captions ...     -> chosen_captions  per bucket
+    BalancedCaptions(),  # chosen_captions -> balanced_captions  per bucket; where the recipe balances them
+)
+"""What follows where the recipe has a section captions."""
+
+ALL_STAGES = STAGES + MEDIA_STAGES + CAPTION_STAGES
 
 
 def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
     """The stages that a recipe asks for."""
     if recipe.fetch is None:
         return STAGES
-    return tuple(stage for stage in ALL_STAGES if recipe.clips is not None or stage not in VIDEO_STAGES)
+    left_out = () if recipe.clips is not None else VIDEO_STAGES
+    left_out += tuple(stage for stage in CAPTION_STAGES if not _is_asked_for(stage, recipe.captions))
+    return tuple(stage for stage in ALL_STAGES if stage not in left_out)
+
+
+def _is_asked_for(stage: Stage, captions: CaptionsSection | None) -> bool:
+    if captions is None:
+        return False
+    if isinstance(stage, CaptionScores):
+        return captions.similarity is not None
+    return captions.balance is not None or not isinstance(stage, BalancedCaptions)
 
 
 VOCABULARY_STAGES: tuple[Stage, ...] = (

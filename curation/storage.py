@@ -176,12 +176,30 @@ class Store:
         return pq.ParquetFile(self._fs.open(self.url(path), "rb"))
 
     def batches(
-        self, paths: list[str], columns: list[str] | None = None, rows: int = 65_536
+        self,
+        paths: list[str],
+        columns: list[str] | None = None,
+        rows: int = 65_536,
+        holding: tuple[str, int] | None = None,
     ) -> Iterator[pa.RecordBatch]:
-        """Record batches of some Parquet files, in order, one row group in memory at a time."""
+        """Record batches of some Parquet files, in order, one row group in memory at a time.
+
+        holding: (column, value); row groups that cannot hold the value by their statistics are passed over.
+        """
         for path in paths:
             with self.parquet(path) as file:
-                yield from file.iter_batches(batch_size=rows, columns=columns, use_threads=False)
+                groups = None if holding is None else _groups_with(file.metadata, *holding)
+                if groups is None or groups:
+                    yield from file.iter_batches(rows, groups, columns, use_threads=False)
+
+    def part(self, path: str, offset: int, size_bytes: int) -> bytes:
+        """Some bytes of a file; fewer where it ends before. Raises FileNotFoundError."""
+        if self.is_local:
+            with Path(self.url(path)).open("rb") as file:
+                file.seek(offset)
+                return file.read(size_bytes)
+        data: bytes = self._fs.cat_file(self.url(path), start=offset, end=offset + size_bytes)
+        return data
 
     def table(self, paths: list[str], schema: pa.Schema) -> pa.Table:
         """Some small Parquet files as one table; empty with `schema` where there are none."""
@@ -192,6 +210,17 @@ class Store:
         sink = io.BytesIO()
         pq.write_table(table, sink, compression="zstd")
         self.put(path, sink.getvalue())
+
+
+def _groups_with(metadata: Any, column: str, value: int) -> list[int]:
+    """Row groups whose statistics do not rule out that a column holds the value."""
+    place = metadata.schema.names.index(column)
+    found = []
+    for number in range(metadata.num_row_groups):
+        known = metadata.row_group(number).column(place).statistics
+        if known is None or not known.has_min_max or known.min <= value <= known.max:
+            found.append(number)
+    return found
 
 
 @cache

@@ -30,6 +30,7 @@ from curation.runner.stage import Manifest, Stage
 from curation.runner.units import Unit, UnitReport, UnitWriter, read_report, report_path, reports_folder
 from curation.schemas import CANDIDATES, CLIPS, MEDIA, REJECTIONS, Dataset
 from curation.stages.buckets import conformed
+from curation.stages.captions import ANSWERS
 from curation.stages.clips import PARTS, keep_clips
 from curation.stages.fetch_plan import JOURNALS, LIST, LISTS
 from curation.stages.fetch_videos import FOLDER as VIDEO_FILES
@@ -66,12 +67,14 @@ class TakingOut:
     bytes_removed: int = 0
     bytes_written: int = 0
     _media: set[str] = field(default_factory=set)
+    _touched: pa.Array = field(default_factory=lambda: pa.array([], pa.string()))
 
     @property
     def media(self) -> int:
         return len(self._media)
 
     def run(self) -> None:
+        self._touched = self._media_with_forgotten_texts()
         for stage in self.catalog.stages.values():
             self._stage(stage)
         self._plans()
@@ -112,11 +115,28 @@ class TakingOut:
         for name in _URLS:
             if name in batch.schema.names:
                 mask |= self.tombstones.of(nothing, batch.column(name))
+        if "captioner" in batch.schema.names:  # what models said may repeat what they were told
+            is_ours = pc.and_(pc.is_in(batch.column("media_id"), value_set=self._touched),
+                              pc.is_null(batch.column("text_media_id")))  # fmt: skip
+            mask |= np.asarray(is_ours)
         return mask
+
+    def _media_with_forgotten_texts(self) -> pa.Array:
+        """media_id of media that stay, of which a text was said about one that goes: a copy of it."""
+        found: set[str] = set()
+        for stage in self.catalog.stages.values():
+            for dataset in stage.outputs:
+                if {"media_id", "text_media_id"} <= set(dataset.columns):
+                    paths = parquet_files(self.store, _folder(stage, dataset))
+                    for batch in self.store.batches(paths, ["media_id", "text_media_id"]):
+                        nothing = pa.nulls(batch.num_rows, pa.string())
+                        gone = self.tombstones.of(batch.column("text_media_id"), nothing)
+                        found |= set(batch.column("media_id").filter(pa.array(gone)).to_pylist())
+        return pa.array(sorted(found - self.tombstones.media_ids), pa.string())
 
     def _is_dirty(self, path: str, columns: list[str]) -> bool:
         """Whether there is anything left in a file of some columns."""
-        wanted = [name for name in (*ABOUT, *_URLS) if name in columns]
+        wanted = [name for name in (*ABOUT, *_URLS, "captioner") if name in columns]
         dirty = False
         for batch in self.store.batches([path], wanted):
             left = self._left(batch)
@@ -143,7 +163,8 @@ class TakingOut:
             keep_clips(report, self.tombstones.media_ids, self.store, writer)
         else:
             self._rows(stage, report, dirty, writer)
-        done = replace(writer.commit(), finished_at=report.finished_at, wall_s=report.wall_s, cpu_s=report.cpu_s)
+        told = {name: getattr(report, name) for name in ("finished_at", "wall_s", "cpu_s", "facts")}
+        done = replace(writer.commit(), **told)
         self.store.put_json(report_path(stage.name, unit), done.to_json())
         self.bytes_written += sum(
             entry.size_bytes for entries in done.files.values() for entry in entries if entry.path not in _paths(report)
@@ -266,6 +287,7 @@ class TakingOut:
     def _scratch(self) -> None:
         """What killed runs left: half-written files, causes of failures, and Spark's, which may hold any row."""
         self.store.remove_tree("_logs")
+        self.store.remove_tree(ANSWERS)  # of stopped units; nobody can tell whose captions they are
         self.store.remove_tree("_runs/fetch/halts")  # why fetching was stopped, with names of hosts
         if self.store.is_local:
             shutil.rmtree(Path(self.store.root) / "_spark", ignore_errors=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from curation.captions.toolbox import check_models, prompt_texts
 from curation.concepts import Vocabulary, check_location
 from curation.crawl import expand_inputs
 from curation.errors import RecipeError, StageError, WorkFolderError
@@ -82,6 +83,9 @@ def _check_places(recipe: Recipe) -> None:
         if recipe.clips is not None:
             check_extensions(recipe.clips.split.features, recipe.scores.text_finder)
         Refusals(recipe.fetch.opt_out, Tombstones())
+    if recipe.captions is not None:
+        prompt_texts(recipe.captions)
+        check_models(recipe.captions)
 
 
 def _asked_for(recipe: Recipe, name: str | None) -> tuple[Stage, ...]:

@@ -210,6 +210,7 @@ def _killed(*_: object) -> None:
     raise _Killed
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_moment_leaves_a_folder_that_reads_and_the_same_command_finishes(
     finished: Path, tmp_path: Path, server: FaultyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

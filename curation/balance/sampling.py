@@ -36,6 +36,7 @@ SALTS: Mapping[str, int] = MappingProxyType(
         "split": 0xBE022D9DE1019BC3,
         "shuffle": 0x087B9F55DB483DE7,
         "sample": 0xA6A665C50986765B,
+        "recaption": 0x06C9FD6BC1571BC7,
     }
 )
 

@@ -12,7 +12,10 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 
 import curation
+from curation.digests import digest
 from curation.errors import WorkFolderError
+from curation.inspect.caption_tables import CaptionTables
+from curation.inspect.card_captions import captions_section
 from curation.inspect.card_clips import clips_section
 from curation.inspect.card_media import media_section
 from curation.inspect.card_sizes import sizes_at_other_thresholds
@@ -26,7 +29,6 @@ from curation.recipe import Pairs as PairsSection
 from curation.recipe import Recipe
 from curation.runner.catalog import Catalog
 from curation.runner.stage import Manifest
-from curation.runner.units import digest
 from curation.schemas import REJECTIONS, SITE_RULES
 
 CARD_VERSION = 2  # raised when a number changes its meaning
@@ -80,6 +82,7 @@ def build_card(catalog: Catalog, recipe: Recipe) -> Row:
             ),
             "media": media_section(manifests),
             "clips": clips_section(manifests),
+            "captions": captions_section(CaptionTables(catalog, manifests, database), manifests),
             "top_entries": tables.top_entries(recipe.card.top_entries),
             "breakdowns": {facet: tables.breakdown(facet) for facet in FACETS},
         }

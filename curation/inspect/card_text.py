@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from curation.inspect.card_captions import captions_markdown
 from curation.inspect.card_clips import clips_markdown
 from curation.inspect.card_filters import filters_section
 from curation.inspect.card_media import media_markdown
@@ -62,6 +63,7 @@ def card_markdown(card: Row) -> str:
         _sizes,
         clips_markdown,
         media_markdown,
+        captions_markdown,
         _top_entries,
         _breakdowns,
         _published,

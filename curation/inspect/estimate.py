@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 import pyarrow as pa
 
 from curation.errors import CurationError
+from curation.inspect.caption_costs import cost_lines, sample_pool
 from curation.inspect.rates import RateBook
 from curation.inspect.wording import changed_settings, changed_thresholds, changed_vocabularies, how_many, listed
 from curation.recipe import Recipe, Target
@@ -24,7 +25,8 @@ from curation.runner.catalog import Catalog
 from curation.runner.progress import Silent
 from curation.runner.run import Run, StagePlan
 from curation.runner.stage import Manifest, Stage
-from curation.runner.units import Unit
+from curation.runner.units import REDONE, Unit
+from curation.stages.captions import Captions
 from curation.storage import Store
 
 _NAMED = 3  # archives that a reason names
@@ -38,6 +40,7 @@ class StageForecast:
 
     rows, size_bytes: what would be written into its datasets (rows of the first). core_s: seconds of one core. None:
     not known. basis: where these estimates come from. last_s: what the stage took when it last did something here.
+    costs: what others will be asked for, in words.
     """
 
     stage: str
@@ -51,6 +54,7 @@ class StageForecast:
     core_s: float | None = None
     basis: str = ""
     last_s: float | None = None
+    costs: list[str] = field(default_factory=list)
 
     @property
     def is_current(self) -> bool:
@@ -140,7 +144,17 @@ class _Planner:
         found = self._behind(stage, waiting) if waiting else self._planned(stage)
         if not found.is_current:
             self._changing.add(stage.name)
-        return found
+        return replace(found, costs=self._costs(found)) if isinstance(stage, Captions) and found.to_do else found
+
+    def _costs(self, found: StageForecast) -> list[str]:
+        """What models are asked at most: of all samples, as far as nothing is known of them by the same captioner."""
+        section, catalog = self._recipe.captions, self._run.catalog
+        if section is None:
+            return []
+        samples = catalog.current("samples")
+        pool = sample_pool(self._run.store, self._recipe, samples)
+        version = None if samples is None or "samples" in self._changing else samples.version
+        return list(cost_lines(section, pool, catalog.current(found.stage), version))
 
     def _planned(self, stage: Stage) -> StageForecast:
         """A stage whose inputs are there and stay as they are."""
@@ -243,6 +257,8 @@ def reasons(plan: StagePlan, catalog: Catalog) -> list[str]:
         found.append(f"{how_many(removed, 'unit')} with removed videos: they are fetched again for other clips")
     if rounds := sum(bool(unit.inputs.get("round")) and "sources" not in unit.inputs for unit in plan.pending):
         found.append(f"{how_many(rounds, 'unit')} with media that failed for passing reasons: they are asked for again")
+    if again := sum(REDONE in unit.inputs and not unit.inputs.get("round") for unit in plan.pending if stage.after):
+        found.append(f"{how_many(again, 'unit')} with what failed for passing reasons: it is tried again")
     if not stage.after:
         found += _archives(plan, published, settings_changed=bool(found))
     return [*(found or [f"made by another version of curation ({published.code_version})"]), *stopped]

@@ -24,7 +24,9 @@ def _stage(stage: StageForecast, width: int) -> list[str]:
     else:
         amount = f"{'' if stage.exact else 'at most '}{stage.to_do:,} of {how_many(stage.units, 'unit')} to do"
     lines = [f"{head}{amount}{_estimates(stage)}"]
-    return lines + [f"{'':<{width}}because: {reason}" for reason in stage.reasons]
+    lines += [f"{'':<{width}}because: {reason}" for reason in stage.reasons]
+    lines += [f"{'':<{width}}asks {cost}" for cost in stage.costs]
+    return lines + [f"{'':<{width}}the time that models take is not in the estimate"] * bool(stage.costs)
 
 
 def _estimates(stage: StageForecast) -> str:

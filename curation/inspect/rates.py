@@ -16,13 +16,17 @@ from curation.runner.stage import Manifest, Stage
 from curation.runner.units import Unit, UnitReport
 from curation.schemas import (
     CANDIDATES,
+    CAPTIONS,
+    CHOSEN_CAPTIONS,
     CLIPS,
     DRAW_HISTOGRAMS,
     DUPLICATE_GROUPS,
+    FINAL_PAIRS,
     KEPT_PAIRS,
     MATCHES,
     MEDIA,
     PAIRS,
+    SAMPLES,
     SCENES,
     SCORES,
     SURVIVORS,
@@ -52,7 +56,8 @@ class Rates:
 # pixels; seconds of fetch 4.5 ms an image (`python -m bench fetch-images`), of the others what 76,000 to a million
 # made-up pairs took. Those of videos (scenes to kept_clips) are the demo's too: 91 films of some 8 s and 320 x 180
 # pixels, encoded ultrafast; real ones cost by length and size, and a folder's own are taken as soon as it has a
-# thousand. Tables are taken for WAT files: how much of a table is text is for each its own.
+# thousand. Those of captions are the demo's, whose captioners ask no model: what models take is each one's own (`plan`
+# says what they are asked). Tables are taken for WAT files: how much of a table is text is for each its own.
 ARCHIVES = {
     "wat": Rates("", 0.002285, 64.0, 0.15),
     "warc": Rates("", 0.000638, 63.5, 0.11),
@@ -75,6 +80,11 @@ DEFAULTS = {
     "kept_clips": Rates("scores", 1.0, 68.0, 208.0),
     "survive": Rates("balance", 0.66, 60.0, 1.3),
     "rebalance": Rates("survive", 1.0, 92.0, 1.6),
+    "samples": Rates("rebalance", 0.753, 218.0, 30.0),
+    "captions": Rates("samples", 1.42, 113.0, 190.0),
+    "caption_scores": Rates("captions", 1.0, 90.0, 20_000.0),
+    "chosen_captions": Rates("captions", 0.703, 136.0, 20.0),
+    "balanced_captions": Rates("chosen_captions", 0.792, 68.0, 10.0),
 }
 MOST_ENTRIES = 500_000  # of a vocabulary (MetaCLIP's): entry_counts stops growing there
 
@@ -89,6 +99,10 @@ _FIRST_DATASET = {
     "scores": SCORES.name,
     "near": DUPLICATE_GROUPS.name,
     "survive": SURVIVORS.name,
+    "rebalance": FINAL_PAIRS.name,
+    "samples": SAMPLES.name,
+    "captions": CAPTIONS.name,
+    "chosen_captions": CHOSEN_CAPTIONS.name,
 }
 
 _BY_DEFAULT = "default rates"

@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from curation.inspect.card_captions import captions_lines
 from curation.inspect.card_clips import clips_lines, told_pieces
 from curation.inspect.card_media import media_lines, told_losses
 from curation.inspect.card_words import Row, count, losses, plain, ratio, share, target_words, threshold_words
@@ -21,6 +22,7 @@ _ENTRIES = 10
 _LANGUAGES = 10
 _SEATS = 3  # languages of every modality that are shown, whatever the others have
 _NAME_CELLS = 24
+_CAPTION_KINDS = 10
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ def print_heart(card: Row, console: Console) -> None:
     _funnel(card, console)
     _clips(card, console)
     _media(card, console)
+    _captions(card, console)
     _modalities(card, console)
     _head_and_tail(card, console)
     _top_entries(card, console)
@@ -157,6 +160,28 @@ def _clips(card: Row, console: Console) -> None:
     if told := told_pieces(section):
         _wrapped(console, "left out: " + "; ".join(f"{count(number)} {words}" for number, words in told))
     for line in clips_lines(section):
+        _wrapped(console, line)
+
+
+def _captions(card: Row, console: Console) -> None:
+    """Where media were captioned: what each captioner said, and how much of it holds an entry."""
+    section = card.get("captions")
+    if section is None:
+        return
+    _heading(console, "Captions", (_KEPT, "that hold an entry"), (_GONE, "others"))
+    kinds = section["kinds"][:_CAPTION_KINDS]
+    most = max((row["texts"] for row in kinds), default=0)
+    _grid(console, "lrbr", [
+        [
+            f"  {row['captioner']}.{row['kind']}", count(row["texts"]),
+            _Bar([(row["matched"], _KEPT), (row["texts"] - row["matched"], _GONE)], most),
+            f"{count(row['chosen'])} chosen",
+        ]
+        for row in kinds
+    ])  # fmt: skip
+    if hidden := len(section["kinds"]) - len(kinds):
+        _wrapped(console, f"and {hidden} kinds with fewer: see card.md")
+    for line in captions_lines(section):
         _wrapped(console, line)
 
 
@@ -275,6 +300,8 @@ def _places(card: Row, console: Console) -> None:
         _line(console, f"  media      {run['work']}/media (ledger), media/tars (shards)")
     if card.get("clips"):
         _line(console, f"  clips      {run['work']}/clips, kept_clips, clips/tars (shards)")
+    if card.get("captions"):
+        _line(console, f"  captions   {run['work']}/captions, chosen_captions (samples: where their bytes lie)")
     _line(console, f"  data card  {run['work']}/card.md, card.json")
     _line(console, f"  SQL        curation.inspect.connect({run['work']!r})")
     for note in card["notes"]:

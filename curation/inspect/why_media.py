@@ -6,6 +6,7 @@ from typing import Any
 
 from curation.errors import WorkFolderError
 from curation.inspect.card_media import ERRORS
+from curation.inspect.why_captions import why_caption_lines
 from curation.inspect.why_clips import why_clip_lines
 from curation.inspect.wording import how_many, quoted, size
 from curation.query import Query, open_query
@@ -40,6 +41,7 @@ def why_media_lines(catalog: Catalog, media_id: str) -> list[str]:
             query.view("every_final", FINAL_PAIRS, report.paths(FINAL_PAIRS.name) if report else [])
             final = query.value("SELECT count(*) FROM every_final WHERE text_media_id = ?", [media_id])
             lines.append(f"final      {how_many(int(final), 'pair')} of it after duplicates and rebalance")
+            lines += why_caption_lines(catalog, query, media_id, bucket)
     return lines
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 _SHOWN_CHARS = 160
+_LONGEST = 100  # characters of a value that is told
+_EACH = 3  # settings of a group that is new or gone, each of which is told
 _ELSEWHERE = {"pool_modalities": "count.pool_modalities"}  # settings of draw and balance from another section
 
 
@@ -75,24 +77,29 @@ def clock(ms: int) -> str:
 
 def changed_settings(before: Mapping[str, Any], after: Mapping[str, Any], stage: str = "") -> list[str]:
     """One line per setting that differs: `rules.min_chars: null -> 3`; with a stage by its name in the recipe."""
-    old, new = _named(before, stage), _named(after, stage)
-    return [f"{name}: {_value(old.get(name))} -> {_value(new.get(name))}"
-            for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
+    changes = _changes(before, after, "")
+    named = {_ELSEWHERE.get(name, f"{stage}.{name}") if stage else name: words for name, words in changes.items()}
+    return [f"{name}: {words}" for name, words in sorted(named.items())]
 
 
-def _named(settings: Mapping[str, Any], stage: str) -> dict[str, Any]:
-    flat = _flat(settings, "")
-    if not stage:
-        return flat
-    return {_ELSEWHERE.get(name, f"{stage}.{name}"): value for name, value in flat.items()}
-
-
-def _flat(tree: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        name = f"{prefix}{key}"
-        flat |= _flat(value, f"{name}.") if isinstance(value, Mapping) and value else {name: value}
-    return flat
+def _changes(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str) -> dict[str, str]:
+    """By the name of each setting that differs what became of it. A large group that is new or gone is told as one."""
+    found: dict[str, str] = {}
+    for key in before.keys() | after.keys():
+        old, new, name = before.get(key), after.get(key), f"{prefix}{key}"
+        if old == new:
+            continue
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            found |= _changes(old, new, f"{name}.")
+        elif isinstance(new, Mapping):
+            each = _changes({}, new, f"{name}.")
+            found |= {name: "new"} if key not in before and len(each) > _EACH else each
+        elif isinstance(old, Mapping):
+            each = _changes(old, {}, f"{name}.")
+            found |= {name: "gone"} if key not in after and len(each) > _EACH else each
+        else:
+            found[name] = f"{_value(old)} -> {_value(new)}"
+    return found
 
 
 def _value(value: Any) -> str:
@@ -100,7 +107,9 @@ def _value(value: Any) -> str:
         return "null"
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if len(str(value)) <= _LONGEST and "\n" not in str(value) else quoted(str(value), _LONGEST)
 
 
 def changed_vocabularies(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

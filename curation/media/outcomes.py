@@ -44,11 +44,21 @@ class FetchStormError(StageError):
 
 
 @dataclass(frozen=True, slots=True)
+class TextTrack:
+    """A timed text that a page declares beside a media. kind: subtitles, captions, chapters ..."""
+
+    url: str
+    kind: str
+    lang: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class FetchRequest:
-    """A media to fetch."""
+    """A media to fetch. tracks: timed texts that come with it, should they be wanted; of videos alone."""
 
     media_id: str
     url: str
+    tracks: tuple[TextTrack, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

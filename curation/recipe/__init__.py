@@ -3,6 +3,8 @@
 A stage's result depends on its own section, its inputs and nothing else; `runtime` never changes a result.
 """
 
+from curation.recipe.balancing import Balance, Rebalance, Target
+from curation.recipe.captions import Captions
 from curation.recipe.clip_rules import ClipRules, Scores
 from curation.recipe.clips import Clips, KeptClips
 from curation.recipe.cutting import Cut
@@ -14,7 +16,6 @@ from curation.recipe.media import Duplicates, Fetch, ImageSettings
 from curation.recipe.network import FetchSettings
 from curation.recipe.scenes import Scenes
 from curation.recipe.sections import (
-    Balance,
     Card,
     Count,
     Draw,
@@ -22,10 +23,8 @@ from curation.recipe.sections import (
     Language,
     Match,
     Pairs,
-    Rebalance,
     Recipe,
     Runtime,
-    Target,
     TextRules,
 )
 from curation.recipe.splitting import Split
@@ -34,6 +33,7 @@ from curation.recipe.video import VideoSettings
 __all__ = [
     "ArchiveInput",
     "Balance",
+    "Captions",
     "Card",
     "ClipRules",
     "Clips",

@@ -68,7 +68,13 @@ _SAID = {
     "model_type": "give a mapping of settings",
     "model_attributes_type": "give a mapping of settings",
 }
-_KINDS = {"inputs": "wat, warc or table", "sources": "numbers, wordnet, unigrams, bigrams, titles or list"}
+_KINDS = {
+    ("inputs",): "kind: one of wat, warc or table",
+    ("sources",): "kind: one of numbers, wordnet, unigrams, bigrams, titles or list",
+    ("captions", "captioners"): "source: one of alt, page, subtitles, chapters, hashtags or model",
+    ("captions", "models"): "backend: server or transformers",
+}
+"""Lists and mappings whose items are of several forms, and what tells them apart."""
 
 
 def _one_line(error: ValidationError) -> str:
@@ -76,15 +82,17 @@ def _one_line(error: ValidationError) -> str:
 
 
 def _said(item: ErrorDetails) -> str:
-    if item["type"].startswith("union_tag_") and item["loc"][0] in _KINDS:
-        return f"give kind: one of {_KINDS[str(item['loc'][0])]}"
+    known = next((words for where, words in _KINDS.items() if item["loc"][: len(where)] == where), None)
+    if item["type"].startswith("union_tag_") and known is not None:
+        return f"give {known}"
     return _SAID.get(item["type"], item["msg"].removeprefix("Value error, "))
 
 
 def _place(loc: tuple[int | str, ...]) -> str:
     """The place as the recipe writes it: without the names that pydantic gives to forms and keys."""
-    formed = loc[:1] in {("inputs",), ("sources",)} or loc[:2] == ("balance", "target")
-    parts = [str(part) or "''" for at, part in enumerate(loc) if part != "[key]" and not (formed and at == 2)]
+    formed = {len(where) + 1 for where in _KINDS if loc[: len(where)] == where}
+    formed |= {2} if loc[:2] == ("balance", "target") else set()
+    parts = [str(part) or "''" for at, part in enumerate(loc) if part != "[key]" and at not in formed]
     return ".".join(parts) + ": " if parts else ""
 
 
@@ -171,4 +179,6 @@ def _anchored(recipe: Recipe, folder: Path) -> Recipe:
     sections: dict[str, Any] = {"inputs": inputs, "match": match, "pairs": pairs}
     if recipe.fetch is not None:
         sections["fetch"] = recipe.fetch.model_copy(update={"opt_out": recipe.fetch.opt_out.anchored(anchor)})
+    if recipe.captions is not None:
+        sections["captions"] = recipe.captions.anchored(anchor)
     return recipe.model_copy(update=sections)

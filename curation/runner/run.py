@@ -13,13 +13,14 @@ from typing import Any
 from uuid import uuid4
 
 import curation
+from curation.digests import digest
 from curation.errors import ConservationError, StageError, WorkFolderError
 from curation.runner.catalog import Catalog
 from curation.runner.engine import WorkEngine
 from curation.runner.lease import Lease
 from curation.runner.progress import Reporter
 from curation.runner.stage import Manifest, Planning, ShuffleStage, Stage, Task, UnitStage
-from curation.runner.units import Unit, UnitReport, digest, report_name, reports_folder, stored_report
+from curation.runner.units import REDONE, Unit, UnitReport, report_name, reports_folder, stored_report
 from curation.runner.work import Result, UnitFailure, run_reduce
 from curation.storage import Store
 
@@ -51,6 +52,15 @@ class StagePlan:
     @property
     def is_current(self) -> bool:
         return self.published is not None and self.published.version == self.version
+
+
+def _told_times(unit: Unit, report: UnitReport | None, again: bool) -> Unit:
+    """The unit with how often it was done anew, or is to be, though it is the same: its failures may have passed.
+
+    What readers were made from is another version then.
+    """
+    times = 0 if report is None else int(report.facts.get(REDONE, 0)) + again
+    return replace(unit, inputs={**unit.inputs, REDONE: times}) if times else unit
 
 
 @dataclass(frozen=True)
@@ -110,13 +120,18 @@ class Run:
         units = stage.plan(planning, context)
         if len({unit.name for unit in units}) < len(units):
             raise StageError(f"{stage.name} plans two units of one name: please report it with the recipe")
-        version = digest(stage.name, [(unit.name, unit.identity) for unit in units])[:16]
         published = catalog.current(stage.name)
-        reusable = self._reusable(stage, units, published)
+        known = self._known(stage, units, published)
+        final = [known[unit.name] for unit in units if unit.name in known and stage.is_final(unit, known[unit.name])]
+        reusable = {report.unit: report for report in self._whole(final)}
+        again = {name for name, report in known.items() if report not in final}
+        units = [_told_times(unit, known.get(unit.name), unit.name in again) for unit in units]
+        told = [(unit.name, unit.identity, *([unit.inputs[REDONE]] if REDONE in unit.inputs else [])) for unit in units]
+        version = digest(stage.name, told)[:16]
         return StagePlan(stage, version, planning, context, units, reusable, published)
 
-    def _reusable(self, stage: Stage, units: list[Unit], published: Manifest | None) -> dict[str, UnitReport]:
-        """Reports of units that are done already, by whatever run, and whose files are still there."""
+    def _known(self, stage: Stage, units: list[Unit], published: Manifest | None) -> dict[str, UnitReport]:
+        """Reports of units that were done already, by whatever run."""
         known: dict[str, UnitReport] = {}
         if published is not None:
             known = {
@@ -131,8 +146,7 @@ class Run:
         with ThreadPoolExecutor(_READERS) as readers:
             reports = readers.map(lambda unit: stored_report(self.store, stage.name, unit), unread)
             known.update((report.unit, report) for report in reports if report is not None)
-        final = [known[unit.name] for unit in units if unit.name in known and stage.is_final(unit, known[unit.name])]
-        return {report.unit: report for report in self._whole(final)}
+        return known
 
     def _whole(self, reports: list[UnitReport]) -> list[UnitReport]:
         """The reports whose files are all there in full size."""

@@ -9,8 +9,9 @@ from typing import Any, ClassVar, Protocol
 
 import pyarrow as pa
 
+from curation.digests import digest
 from curation.errors import ConservationError, WorkFolderError
-from curation.runner.units import Unit, UnitReport, UnitWriter, digest
+from curation.runner.units import Unit, UnitReport, UnitWriter
 from curation.schemas import Dataset
 from curation.storage import Store
 
@@ -189,7 +190,7 @@ class UnitStage(Stage):
     def process(self, unit: Unit, task: Task, writer: UnitWriter) -> None:
         """Does one unit; a batch at a time in memory."""
 
-    def committed(self, unit: Unit, task: Task) -> None:
+    def committed(self, unit: Unit, task: Task, report: UnitReport) -> None:
         """After a unit's report is written: lets go of what only served to get there. May never come to pass."""
         return
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import time
 from collections import Counter
@@ -26,13 +24,9 @@ from curation.storage import Store
 
 FILE_BYTES = 256 << 20  # target size of Parquet files (design: small-file discipline)
 GROUP_ROWS = 32_768  # rows of a row group: what a reader holds in memory at once
+REDONE = "redone"
+"""Input and fact of a unit: how often it was done anew under the same identity."""
 GROUP_BYTES = 8 << 20  # and no more than this, so that wide rows do not swell memory
-
-
-def digest(*parts: Any) -> str:
-    """First 32 hex digits of SHA-256 over the parts as canonical JSON."""
-    canonical = json.dumps(parts, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True)
@@ -220,7 +214,8 @@ class UnitWriter:
     """What a stage's `process` writes into: rows of its datasets, rejections and named counts, committed together."""
 
     def __init__(self, store: Store, stage: str, version: str, unit: Unit) -> None:
-        self._store, self._stage, self._version, self._unit = store, stage, version, unit
+        self._store, self._stage, self._version = store, stage, version
+        self.unit = unit
         self._attempt = uuid4().hex[:12]
         self._writers: dict[str, _DatasetWriter] = {}
         self._expected: Counter[str] = Counter()
@@ -236,7 +231,7 @@ class UnitWriter:
     def _writer(self, dataset: Dataset) -> _DatasetWriter:
         if dataset.name not in self._writers:
             base = dataset.name if dataset is not REJECTIONS else f"{dataset.name}/stage={self._stage}"
-            folder = f"{base}/{self._version}/{self._unit.name}/{self._attempt}"
+            folder = f"{base}/{self._version}/{self.unit.name}/{self._attempt}"
             self._writers[dataset.name] = _DatasetWriter(self._store, folder, dataset)
         return self._writers[dataset.name]
 
@@ -256,7 +251,7 @@ class UnitWriter:
     ) -> None:
         """Records one refused thing."""
         self.rejected[str(reason)] += 1
-        self._rejections.append((self._stage, self._unit.name, id, file, offset, str(reason), detail))
+        self._rejections.append((self._stage, self.unit.name, id, file, offset, str(reason), detail))
         if len(self._rejections) >= GROUP_ROWS:
             self._flush_rejections()
 
@@ -278,28 +273,30 @@ class UnitWriter:
         Raises ConservationError where the files do not hold what was written.
         """
         self._flush_rejections()
+        if REDONE in self.unit.inputs:
+            self.facts[REDONE] = str(self.unit.inputs[REDONE])
         files = {name: writer.close() for name, writer in self._writers.items()}
         files |= self.others
         for name, entries in files.items():
             committed = sum(entry.rows for entry in entries)
             if name not in self.others and committed != self._expected[name]:
                 raise ConservationError(
-                    f"{self._stage}/{self._unit.name}: {self._expected[name]} rows of {name} were written but the "
+                    f"{self._stage}/{self.unit.name}: {self._expected[name]} rows of {name} were written but the "
                     f"files hold {committed}: check the disk, then run again"
                 )
         wall, cpu = self._started
         report = UnitReport(
-            self._unit.name,
-            self._unit.identity,
+            self.unit.name,
+            self.unit.identity,
             dict(sorted(self.counts.items())),
             dict(sorted(self.rejected.items())),
             files,
             round(time.monotonic() - wall, 3),
             round(_cpu_s() - cpu, 3),
-            datetime.now(UTC).isoformat(timespec="seconds"),
+            datetime.now(UTC).isoformat(timespec="milliseconds"),  # the newest of several is looked for
             dict(sorted(self.facts.items())),
         )
-        self._store.put_json(report_path(self._stage, self._unit), report.to_json())
+        self._store.put_json(report_path(self._stage, self.unit), report.to_json())
         return report
 
     def abandon(self) -> None:

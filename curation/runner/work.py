@@ -38,7 +38,7 @@ def run_unit(stage: UnitStage, task: Task, unit: Unit) -> Result:
             while claim.attempt() is not None:
                 pass  # that took as long as a sign of life
             try:
-                result = stored_report(task.store, stage.name, unit) or _done(stage, replace(task, claim=claim), unit)
+                result = _of_another_attempt(stage, task, unit) or _done(stage, replace(task, claim=claim), unit)
             finally:
                 claim.release()
         except Exception as error:  # noqa: BLE001 - as below
@@ -47,12 +47,25 @@ def run_unit(stage: UnitStage, task: Task, unit: Unit) -> Result:
             return result  # else it was frozen, and another attempt is at it or done
 
 
+def _of_another_attempt(stage: UnitStage, task: Task, unit: Unit) -> UnitReport | None:
+    """The report of an attempt of this run, or of a worker that a run before left at it; none that is to be redone, as
+    it is not final, or its files are gone.
+    """
+    report = stored_report(task.store, stage.name, unit)
+    if report is None or not (report.facts.get("run") == task.run or stage.is_final(unit, report)):
+        return None
+    entries = [entry for files in report.files.values() for entry in files]
+    return report if all(task.store.size(entry.path) == entry.size_bytes for entry in entries) else None
+
+
 def _done(stage: UnitStage, task: Task, unit: Unit) -> Result:
     writer = UnitWriter(task.store, stage.name, task.version, unit)
+    if stage.once:
+        writer.facts["run"] = task.run
     try:
         stage.process(unit, task, writer)
         report = writer.commit()
-        stage.committed(unit, task)
+        stage.committed(unit, task, report)
         return report
     except Exception as error:  # noqa: BLE001 - the boundary: an error becomes one line on the driver, not a Java trace
         writer.abandon()

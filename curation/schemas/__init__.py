@@ -4,6 +4,17 @@
 Imports nothing of ours.
 """
 
+from curation.schemas.captions import (
+    BALANCED_CAPTIONS,
+    CAPTION_COUNTS,
+    CAPTION_SCORES,
+    CAPTIONS,
+    CHOSEN_CAPTIONS,
+    CHOSEN_COUNTS,
+    EMBEDDINGS,
+    SAMPLE_TEXTS,
+    SAMPLES,
+)
 from curation.schemas.columns import MODALITIES, NEARLY_ALL_DIFFER, Dataset
 from curation.schemas.media import (
     DUPLICATE_GROUPS,
@@ -70,6 +81,15 @@ DATASETS = {
         SURVIVORS,
         SURVIVOR_COUNTS,
         FINAL_PAIRS,
+        SAMPLES,
+        SAMPLE_TEXTS,
+        CAPTIONS,
+        CAPTION_SCORES,
+        EMBEDDINGS,
+        CHOSEN_CAPTIONS,
+        CAPTION_COUNTS,
+        CHOSEN_COUNTS,
+        BALANCED_CAPTIONS,
     )
 }
 """All datasets of `curation run`, in the order in which they come to be."""
@@ -77,7 +97,13 @@ DATASETS = {
 VOCABULARY_DATASETS = {dataset.name: dataset for dataset in (SOURCE_FILES, TERM_COUNTS, TERMS, VOCABULARY)}
 
 __all__ = [
+    "BALANCED_CAPTIONS",
     "CANDIDATES",
+    "CAPTIONS",
+    "CAPTION_COUNTS",
+    "CAPTION_SCORES",
+    "CHOSEN_CAPTIONS",
+    "CHOSEN_COUNTS",
     "CLIPS",
     "CLIP_GROUPS",
     "CLIP_SHARDS",
@@ -86,6 +112,7 @@ __all__ = [
     "DRAW_HISTOGRAMS",
     "DUPLICATES",
     "DUPLICATE_GROUPS",
+    "EMBEDDINGS",
     "ENTRY_COUNTS",
     "FINAL_PAIRS",
     "KEPT_CLIPS",
@@ -101,6 +128,8 @@ __all__ = [
     "PAIRS",
     "PIECES",
     "REJECTIONS",
+    "SAMPLES",
+    "SAMPLE_TEXTS",
     "SCENES",
     "SCORES",
     "SITE_RULES",

@@ -12,6 +12,7 @@ from curation.schemas.columns import (
     MEDIA_URL,
     MODALITY,
     PAIR_ID,
+    STRINGS,
     VOCABULARY_LANG,
     Dataset,
     column,
@@ -166,7 +167,7 @@ SURVIVOR_COUNTS = Dataset(
 
 FINAL_PAIRS = Dataset(
     "final_pairs",
-    1,
+    2,
     "media bucket",
     "The selection after losses: pairs with an obtained media, balanced anew; what a manifest is made of.",
     pa.schema(
@@ -176,7 +177,11 @@ FINAL_PAIRS = Dataset(
             column("text_media_id", pa.string(), "media that the text was said about: media_id, or a copy of it"),
             MODALITY,
             column("text", pa.string(), "the text that was matched"),
+            column("text_sources", STRINGS, "every field that said this text about that media, sorted"),
             column("lang", pa.string(), "language by fastText lid.176"),
+            column("start_ms", pa.int64(), "where the part begins that the text is about; null: all of it",
+                   nullable=True),
+            column("end_ms", pa.int64(), "where that part ends; null: not said", nullable=True),
             VOCABULARY_LANG,
             column("entry_ids", INTS, "entries found in the text, ascending, each once"),
             column("keep_before", pa.float64(), "probability with which it was kept before the fetch"),
@@ -184,4 +189,4 @@ FINAL_PAIRS = Dataset(
             column("critical_threshold", pa.float64(), "smallest t >= 1 that keeps it by the counts after losses"),
         ]
     ),
-)
+)  # fmt: skip

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pyarrow as pa
 
 from curation.schemas.columns import BUCKET, INTS, MEDIA_ID, STRINGS, Dataset, column
 
 
-def _struct(**fields: pa.DataType) -> pa.DataType:
-    return pa.struct([pa.field(name, kind, nullable=False) for name, kind in fields.items()])
+def structured(nullable: Collection[str] = (), **fields: pa.DataType) -> pa.DataType:
+    return pa.struct([pa.field(name, kind, nullable=name in nullable) for name, kind in fields.items()])
 
 
-def _list(kind: pa.DataType) -> pa.DataType:
+def listed(kind: pa.DataType) -> pa.DataType:
     return pa.list_(pa.field("item", kind, nullable=False))
 
 
-_CHAPTER = _struct(start_ms=pa.int64(), end_ms=pa.int64(), title=pa.string())
-_SUBTITLES = _struct(lang=pa.string(), automatic=pa.bool_(), format=pa.string(), text=pa.string())
-_KEY_FRAME = _struct(
+_CHAPTER = structured(start_ms=pa.int64(), end_ms=pa.int64(), title=pa.string())
+_SUBTITLES = structured(
+    lang=pa.string(), kind=pa.string(), automatic=pa.bool_(), format=pa.string(), text=pa.string()
+)  # fmt: skip
+_KEY_FRAME = structured(
     frame=pa.int32(), time_ms=pa.int32(), phash=pa.uint64(), offset=pa.int64(), size_bytes=pa.int64()
 )  # fmt: skip
 
@@ -33,7 +37,7 @@ _END_FRAME = column("end_frame", pa.int32(), "the first frame that does not belo
 
 VIDEOS = Dataset(
     "videos",
-    1,
+    2,
     "planned media of one unit",
     "One row per video that was obtained: what its file says, and what its page said of it.",
     pa.schema(
@@ -69,9 +73,10 @@ VIDEOS = Dataset(
             column("age_limit", pa.int32(), "years", nullable=True),
             column("tags", STRINGS, "as the page or its player said"),
             column("categories", STRINGS, "as the page or its player said"),
-            column("chapters", _list(_CHAPTER), "by begin"),
-            column("subtitles", _list(_SUBTITLES), "as sent, by language; automatic: made by the platform"),
-            column("missing_subtitles", STRINGS, "languages that were asked for and are not there, or why they failed"),
+            column("chapters", listed(_CHAPTER), "by begin"),
+            column("subtitles", listed(_SUBTITLES), "timed texts as sent, those of the file as WebVTT; kind: "
+                   "subtitles, captions or chapters; lang: und where nobody says it; automatic: made by the platform"),
+            column("missing_subtitles", STRINGS, "texts that were asked for and are not there, and why"),
         ]
     ),
 )
@@ -112,8 +117,8 @@ PIECES = Dataset(
             _START_FRAME,
             _END_FRAME,
             column("sha256", pa.string(), "of the file that was split"),
-            column("marks", pa.string(), "digest of the chapters and subtitles it was split by; null: by none",
-                   nullable=True),
+            column("marks", pa.string(), "digest of the bounds that the video's texts gave; null: it was not split by "
+                   "texts", nullable=True),
             column("shot", pa.int32(), "the shot it begins in, from 0"),
             column("stitched", pa.int32(), "pieces that were put together to make it; 1: none"),
             column("clip_id", pa.string(), "the clip; null: dropped", nullable=True),
@@ -153,8 +158,8 @@ CLIPS = Dataset(
             column("offset", pa.int64(), "where its bytes begin in the shard"),
             column("size_bytes", pa.int64(), "of the file"),
             column("stored_sha256", pa.string(), "SHA-256 of the file"),
-            column("key_frames", _list(_KEY_FRAME), "stills of it: frame and time in the clip, perceptual hash (0: too "
-                   "flat), and where the JPEG lies in the same shard"),
+            column("key_frames", listed(_KEY_FRAME), "stills of it: frame and time in the clip, perceptual hash (0: "
+                   "too flat), and where the JPEG lies in the same shard"),
         ]
     ),
 )  # fmt: skip

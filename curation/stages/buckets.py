@@ -60,13 +60,13 @@ def aligned(
     store: Store, left: list[str], right: list[str], columns: tuple[list[str], list[str]], rows: int = BATCH_ROWS
 ) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
     """Batches of two datasets that hold the same rows in the same order, cut at the same places."""
-    others = _Cursor(store.batches(right, columns[1], rows))
+    others = Cursor(store.batches(right, columns[1], rows))
     for batch in store.batches(left, columns[0], rows):
         yield batch, others.take(batch.num_rows)
     others.expect_end()
 
 
-class _Cursor:
+class Cursor:
     """Takes any number of rows at a time from a stream of batches."""
 
     def __init__(self, batches: Iterator[pa.RecordBatch]) -> None:
@@ -106,7 +106,7 @@ class Followers:
     """Rows that are a subsequence of another dataset's rows, found again by pair_id in one pass."""
 
     def __init__(self, batches: Iterator[pa.RecordBatch]) -> None:
-        self._cursor = _Cursor(batches)
+        self._cursor = Cursor(batches)
 
     def of(self, pair_ids: pa.Array) -> tuple[pa.RecordBatch | None, pa.Array]:
         """The followers whose pair_id is among the next `pair_ids` of the leader, and their positions there."""

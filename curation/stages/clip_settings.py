@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from curation.digests import digest
 from curation.recipe import Recipe
-from curation.runner.units import digest
 
 SCENES_CODE = 1
-CLIPS_CODE = 1
+CLIPS_CODE = 2
 """code_version of the stages scenes and clips."""
 
 

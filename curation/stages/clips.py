@@ -12,27 +12,29 @@ from typing import Any
 
 import pyarrow as pa
 
+from curation.digests import digest
 from curation.errors import StageError
 from curation.media.video.facts import RefusedVideo, VideoRefusal
 from curation.recipe import Clips as ClipsSection
 from curation.recipe import Recipe
 from curation.runner.stage import Law, Manifest, Planning, Task
-from curation.runner.units import Unit, UnitReport, UnitWriter, digest, report_name, stored_report
-from curation.schemas import CLIP_SHARDS, CLIPS, MEDIA, PIECES, SCENES, VIDEOS
+from curation.runner.units import Unit, UnitReport, UnitWriter, report_name
+from curation.schemas import CLIP_SHARDS, CLIPS, KEPT_PAIRS, MEDIA, PIECES, SCENES, VIDEOS
+from curation.stages.buckets import bucket_of
 from curation.stages.clip_settings import CLIPS_CODE, clips_kind
+from curation.stages.following import PASSING, of_unit
 from curation.stages.row_shards import TARS, Place, RowShards
 from curation.stages.scenes import SceneRows, obtained
+from curation.stages.video_parts import digest_of_marks, parts_of
 from curation.stages.video_sources import Sources, told_units
 from curation.stages.video_units import (
     FAILED_IN_PASSING,
-    PASSING,
     SOURCE_GONE,
     Attempts,
     Row,
     SourceGoneError,
     VideoUnitStage,
     local_file,
-    of_unit,
     scratch_folder,
 )
 from curation.storage import Store
@@ -40,11 +42,12 @@ from curation.storage import Store
 PARTS = "_runs/clips/parts"
 _ROWS = 1000
 _READERS = 32
-_OF_FILE = ("media_id", "sha256", "marks")
 _PASSING = FAILED_IN_PASSING | {"cut_late"}
 _FAILED = frozenset((SOURCE_GONE, "cut_failed", *map(str, VideoRefusal))) | _PASSING
 """Why a piece, or a whole video, may be tried again from its source."""
-_MARKS = ("chapters", "subtitles")
+_BY_PARTS = "chapters"
+_BY_MARKS = (_BY_PARTS, "subtitles")
+"""Split sets whose bounds the texts of a video give, and of these the one that asks for what pages say of its parts."""
 _ABOUT = ("media_id", "start_ms", "end_ms", "start_frame", "end_frame", "frames", "duration_ms", "width", "height",
           "fps", "has_audio", "text")  # fmt: skip
 
@@ -78,6 +81,10 @@ class Clips(VideoUnitStage):
     code_version = CLIPS_CODE
     source = ("fetch", VIDEOS.name)
 
+    def needs(self, recipe: Recipe) -> tuple[str, ...]:
+        by_parts = recipe.clips is not None and recipe.clips.split.set == _BY_PARTS
+        return (*self.after, "balance") if by_parts else self.after
+
     def settings(self, recipe: Recipe) -> dict[str, Any]:
         section = recipe.clips
         if section is None or recipe.fetch is None:
@@ -94,14 +101,18 @@ class Clips(VideoUnitStage):
     def inputs(self, planning: Planning, name: str) -> tuple[dict[str, Any], list[str]]:
         scenes = of_unit(planning.inputs["scenes"], name, SCENES.name)
         media, videos = (of_unit(planning.inputs["fetch"], name, each.name) for each in (MEDIA, VIDEOS))
-        content = scenes[1] + media[1]
-        if planning.settings["split"]["set"] in _MARKS:
+        content, split = scenes[1] + media[1], planning.settings["split"]["set"]
+        told = {"scenes": scenes[0], "media": media[0], "videos": videos[0]}
+        if split in _BY_MARKS:
             content = content + videos[1]
-        return {"scenes": scenes[0], "media": media[0], "videos": videos[0]}, content
+        if split == _BY_PARTS:
+            told["kept_pairs"], pairs = of_unit(planning.inputs["balance"], bucket_of(name), KEPT_PAIRS.name)
+            content = content + pairs
+        return told, content
 
     def process(self, unit: Unit, task: Task, writer: UnitWriter) -> None:
         report = self.earlier(unit, task, writer)
-        videos = _videos(unit, task.store, by_marks=task.settings["split"]["set"] in _MARKS)
+        videos = _videos(unit, task.store, task.settings["split"]["set"])
         pieces, clips = ([], []) if report is None else _carried(report, videos, task.store)
         if report is not None:
             SHARDS.keep(report, clips, task.store, writer)
@@ -126,11 +137,10 @@ class Clips(VideoUnitStage):
             SHARDS.write(new, name, data, task.store, writer)
         _write(pieces, [*clips, *new], writer)
 
-    def committed(self, unit: Unit, task: Task) -> None:
-        super().committed(unit, task)
+    def committed(self, unit: Unit, task: Task, report: UnitReport) -> None:
+        super().committed(unit, task, report)
         task.store.remove_tree(_parts(unit))
-        report = stored_report(task.store, self.name, unit)
-        if report is not None and not task.settings["keep_source"]:
+        if not task.settings["keep_source"]:
             _remove_sources(unit.name, report, unit.inputs["media"], task.context["kind"], task.store)
 
     def settle(self, planning: Planning, manifest: Manifest) -> None:
@@ -194,27 +204,34 @@ def _write(pieces: list[Row], clips: list[Row], writer: UnitWriter) -> None:
             writer.counts[PASSING] += piece["dropped"] in _PASSING
 
 
-def _videos(unit: Unit, store: Store, *, by_marks: bool) -> list[Row]:
-    """What is known of each video of a unit, by id, but its shots: where it lies, chapters and subtitles."""
+def _videos(unit: Unit, store: Store, split: str) -> list[Row]:
+    """What is known of each video of a unit, by id, but its shots: where it lies, its texts, and what its bounds are
+    made of. parts: None where it is not in the selection any more, so that what was known of them is not, either.
+    """
     table = store.table(unit.inputs["videos"], VIDEOS.schema)
     told: dict[str, Row] = {row["media_id"]: row for row in table.to_pylist()}
-    return [
-        {
-            **told[row["media_id"]],
-            "path": row["path"],
-            "sha256": row["stored_sha256"],
-            "marks": digest([told[row["media_id"]][name] for name in _MARKS])[:16] if by_marks else None,
-        }
-        for row in obtained(store, unit.inputs["media"])
-    ]
+    parts = parts_of(store, unit.inputs["kept_pairs"], told) if split == _BY_PARTS else dict.fromkeys(told, ())
+    found = []
+    for row in obtained(store, unit.inputs["media"]):
+        media_id = row["media_id"]
+        own = {**told[media_id], "path": row["path"], "sha256": row["stored_sha256"], "parts": parts.get(media_id)}
+        marks = digest_of_marks(split, own, own["parts"] or ()) if split in _BY_MARKS else None
+        found.append({**own, "marks": marks})
+    return found
 
 
 def _carried(report: UnitReport, videos: list[Row], store: Store) -> tuple[list[Row], list[Row]]:
-    """(pieces, clips) that an earlier unit of the same settings made of the same files."""
-    files = {(video["media_id"], video["sha256"], video["marks"]) for video in videos}
+    """(pieces, clips) that an earlier unit of the same settings made of the same files, by the same marks."""
+    same = {video["media_id"]: (video["sha256"], video["marks"]) for video in videos}
+    left = {video["media_id"]: video["sha256"] for video in videos if video["parts"] is None}
     pieces = store.table(report.paths(PIECES.name), PIECES.schema).to_pylist()
     failed = {row["media_id"] for row in pieces if row["dropped"] in _FAILED}
-    kept = [row for row in pieces if tuple(row[name] for name in _OF_FILE) in files and row["media_id"] not in failed]
+
+    def stays(row: Row) -> bool:
+        media_id, sha256 = row["media_id"], row["sha256"]
+        return same.get(media_id) == (sha256, row["marks"]) or left.get(media_id) == sha256
+
+    kept = [row for row in pieces if row["media_id"] not in failed and stays(row)]
     media = {row["media_id"] for row in kept}
     clips = store.table(report.paths(CLIPS.name), CLIPS.schema).to_pylist()
     return kept, [row for row in clips if row["media_id"] in media]

@@ -71,14 +71,14 @@ def task_counts(task: Task) -> Counts:
     return load_counts(task.store, tuple(task.context["entry_counts"]), sizes, task.settings["pool_modalities"])
 
 
-def whole_media(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def whole_media(batches: Iterator[pa.RecordBatch], key: str = "media_id") -> Iterator[pa.RecordBatch]:
     """The same rows in batches that never cut a media's rows apart (a media has few: see pairs.placeholder_texts)."""
     held: pa.RecordBatch | None = None
     for batch in batches:
         if not batch.num_rows:
             continue
         joined = batch if held is None else pa.concat_batches([held, batch])
-        media = joined.column("media_id")
+        media = joined.column(key)
         start = pc.index(media, media[-1]).as_py()
         if start:
             yield joined.slice(0, start)
@@ -117,11 +117,11 @@ def row_mask(batch: pa.RecordBatch, modality: str, lang: str) -> np.ndarray[Any,
     return np.asarray(same)
 
 
-def drawn(batch: pa.RecordBatch, counts: Counts, seed: int) -> np.ndarray[Any, Any]:
-    """The critical threshold of each row by some counts. The draw itself depends on pair_id and seed alone."""
+def drawn(batch: pa.RecordBatch, counts: Counts, seed: int, salt: str = "draw") -> np.ndarray[Any, Any]:
+    """The critical threshold of each row by some counts. The draw itself depends on pair_id, seed and salt alone."""
     offsets, entries, _ = flat_entries(batch, counts)
     flat = np.concatenate([array for _, array in sorted(counts.items())])
-    return critical_thresholds(offsets, entries, flat, uniforms(batch.column("pair_id"), seed, SALTS["draw"]))
+    return critical_thresholds(offsets, entries, flat, uniforms(batch.column("pair_id"), seed, SALTS[salt]))
 
 
 def _draws(batch: pa.RecordBatch, counts: Counts, settings: dict[str, Any]) -> pa.RecordBatch:

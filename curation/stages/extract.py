@@ -9,10 +9,11 @@ from typing import Any
 import pyarrow as pa
 
 from curation.crawl import InputFile, Reading, ReadLog, expand_inputs, table_batches, warc_batches, wat_batches
+from curation.digests import digest
 from curation.errors import InputError, Reason
 from curation.recipe import Recipe, TableColumns
 from curation.runner.stage import Law, Planning, Task, UnitStage
-from curation.runner.units import Unit, UnitReport, UnitWriter, digest
+from curation.runner.units import Unit, UnitReport, UnitWriter
 from curation.schemas import CANDIDATES, REJECTIONS, SITE_RULES, Dataset
 
 

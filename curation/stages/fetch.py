@@ -13,15 +13,16 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+from curation.digests import digest
 from curation.errors import StageError
 from curation.media.journal import Journal, Row
 from curation.media.keeping import refused_row
-from curation.media.outcomes import ErrorClass, FetchRequest, FetchStormError
+from curation.media.outcomes import ErrorClass, FetchRequest, FetchStormError, TextTrack
 from curation.media.refusals import LISTED, OPTED_OUT, Refusals, Tombstones, loaded_refusals
 from curation.recipe import Fetch as FetchSection
 from curation.recipe import Recipe
 from curation.runner.stage import Law, Planning, Task, UnitStage
-from curation.runner.units import Unit, UnitReport, UnitWriter, digest, report_name, reports_folder, stored_report
+from curation.runner.units import Unit, UnitReport, UnitWriter, report_name, reports_folder, stored_report
 from curation.schemas import KEPT_PAIRS, MEDIA, MEDIA_SHARDS, VIDEOS
 from curation.stages.clip_settings import clips_kind
 from curation.stages.fetch_images import ImageFetching
@@ -102,7 +103,8 @@ class Fetch(UnitStage):
         for modality, kind in context["kinds"].items():
             first = ("video",) if modality == "image" and "video" in context["kinds"] else ()
             size = section.shard_videos if modality == "video" else section.shard_media
-            planner = BucketPlanner(planning.store, kind, modality, first, size, known_lists)
+            languages = tuple(section.video.subtitles) if modality == "video" else None
+            planner = BucketPlanner(planning.store, kind, modality, first, size, known_lists, languages)
             lists = plan_buckets(planning.store, planner, kept, planning.require_engine)
             rounds = [list(self._rounds(entry, modality, finished)) for entry in lists]
             wanted = wanted_kind(section, context["clips"])
@@ -144,7 +146,7 @@ class Fetch(UnitStage):
 
     def process(self, unit: Unit, task: Task, writer: UnitWriter) -> None:
         fetching, section = _fetching(unit, task), FetchSection.model_validate(task.settings)
-        media = {row["media_id"]: row for row in task.store.table([unit.inputs["list"]], LIST).to_pylist()}
+        media, tracks = _planned(unit, task.store)
         report = self._last_report(unit, task.store)
         earlier = {} if report is None else ledger_rows(report, task.store)
         writer.counts["planned_media"] += len(media)
@@ -164,7 +166,7 @@ class Fetch(UnitStage):
         with Journal(task.store, _journal(unit), task.run) as journal:
             settled = final.keys() | refused.keys()
             asked = [
-                FetchRequest(media_id, row["media_url"])
+                FetchRequest(media_id, row["media_url"], tracks[media_id])
                 for media_id, row in media.items()
                 if media_id not in settled and not _is_settled(journal, media_id, task.run)
             ]
@@ -190,9 +192,16 @@ class Fetch(UnitStage):
             return None
         return stored_report(store, self.name, Unit(unit.name, {}, self.identity(unit.name, number)))
 
-    def committed(self, unit: Unit, task: Task) -> None:
+    def committed(self, unit: Unit, task: Task, report: UnitReport) -> None:
         task.store.remove_tree(_journal(unit))
         _fetching(unit, task).committed()
+
+
+def _planned(unit: Unit, store: Store) -> tuple[dict[str, Row], dict[str, tuple[TextTrack, ...]]]:
+    """The media of a unit, and the timed texts that come with each."""
+    media = {row["media_id"]: row for row in store.table([unit.inputs["list"]], LIST).to_pylist()}
+    told = {media_id: row.pop("tracks") or () for media_id, row in media.items()}
+    return media, {media_id: tuple(TextTrack(**track) for track in tracks) for media_id, tracks in told.items()}
 
 
 def _fetching(unit: Unit, task: Task) -> Fetching:

@@ -3,24 +3,34 @@
 A unit is a list of media that were new when it was planned, in the order of media_id, which is a hash: so no host fills
 a list that does not fill the web. Lists are named by what is in them. A selection that changes takes up all the units
 that are done or under way, and plans further ones for what they lack: what was fetched once is not asked for again.
+The timed texts that pages declare beside a media lie with it, but are no part of the name: those that another selection
+or a later crawl would add to a media come with it only where it was not asked for yet.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation.runner.units import digest
-from curation.schemas import MEDIA
+from curation.digests import digest
+from curation.media.outcomes import TextTrack
+from curation.media.video.tracks import wanted_tracks
+from curation.schemas import KEPT_PAIRS, MEDIA
 from curation.stages.buckets import BATCH_ROWS, conformed
 from curation.stages.draw import whole_media
 from curation.storage import Store
 
-LIST = pa.schema([MEDIA.schema.field(name) for name in ("media_id", "media_bucket", "modality", "media_url")])
+_TRACKS = KEPT_PAIRS.schema.field("tracks").type
+LIST = pa.schema(
+    [
+        *(MEDIA.schema.field(name) for name in ("media_id", "media_bucket", "modality", "media_url")),
+        pa.field("tracks", _TRACKS),  # null: none are wanted
+    ]
+)
 PLANS, LISTS, JOURNALS = "_runs/fetch/plans", "_runs/fetch/lists", "_runs/fetch/journals"
 
 
@@ -40,7 +50,8 @@ class BucketPlanner:
 
     modality: of its media; of a URL that is kept as several, one of `first` is fetched instead.
     kind: digest of the settings that what is stored depends on; lists of another kind are other lists.
-    known: names of lists, of any bucket, that are done or under way.
+    known: names of lists, of any bucket, that are done or under way. languages: of the timed texts that are wanted
+    beside its media; None: none, nor chapters.
     """
 
     store: Store
@@ -49,6 +60,7 @@ class BucketPlanner:
     first: tuple[str, ...]
     shard_media: int
     known: frozenset[str]
+    languages: tuple[str, ...] | None = None
 
     def __call__(self, bucket: tuple[str, list[str]]) -> list[PlannedList]:
         """The lists that cover the media of (bucket, paths of its kept pairs)."""
@@ -78,8 +90,8 @@ class BucketPlanner:
 
     def _media(self, paths: list[str]) -> Iterator[pa.RecordBatch]:
         """Each media of the modality once; kept pairs are ordered by media_id."""
-        last = None
-        for kept in whole_media(self.store.batches(paths, LIST.names, BATCH_ROWS)):
+        last, names = None, [name for name in LIST.names if name != "tracks" or self.languages is not None]
+        for kept in whole_media(self.store.batches(paths, names, BATCH_ROWS)):
             modalities, ids = kept.column("modality"), kept.column("media_id")
             others = ids.filter(pc.is_in(modalities, value_set=pa.array(self.first, pa.string())))
             elsewhere = pc.is_in(ids, value_set=others)
@@ -91,7 +103,22 @@ class BucketPlanner:
             first = pc.fill_null(pc.not_equal(ids, before), True)
             last = ids[-1].as_py()
             rows = batch.filter(first)
-            yield conformed({name: rows.column(name) for name in LIST.names}, LIST)
+            columns = {name: rows.column(name) for name in names} | {"tracks": self._tracks(batch, rows)}
+            yield conformed(columns, LIST)
+
+    def _tracks(self, pairs: pa.RecordBatch, media: pa.RecordBatch) -> pa.Array:
+        """Of each media what is wanted of that which its pairs declare."""
+        declared: dict[str, list[TextTrack]] = {}
+        if self.languages is not None:
+            some = pairs.filter(pc.greater(pc.list_value_length(pairs.column("tracks")), 0))
+            for row in some.select(["media_id", "tracks"]).to_pylist():
+                declared.setdefault(row["media_id"], []).extend(TextTrack(**track) for track in row["tracks"])
+        if not declared:
+            return pa.nulls(media.num_rows, _TRACKS)
+        languages = self.languages or ()
+        wanted = {media_id: wanted_tracks(tracks, languages) for media_id, tracks in declared.items()}
+        told = [[asdict(track) for track in wanted.get(key, ())] for key in media.column("media_id").to_pylist()]
+        return pa.array([tracks or None for tracks in told], _TRACKS)
 
 
 def plan_buckets(

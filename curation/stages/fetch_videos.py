@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curation.digests import digest
 from curation.media.journal import Journal, Row
 from curation.media.keeping import failed_row, refused_row
 from curation.media.outcomes import FetchRequest
@@ -24,7 +25,7 @@ from curation.media.refusals import Refusals
 from curation.media.video.facts import VideoFacts
 from curation.recipe import Fetch as FetchSection
 from curation.runner.stage import Task
-from curation.runner.units import Unit, UnitReport, UnitWriter, digest
+from curation.runner.units import Unit, UnitReport, UnitWriter
 from curation.schemas import MEDIA, VIDEOS
 from curation.stages.buckets import conformed
 from curation.stages.video_sources import Sources, wanted_kind
@@ -65,6 +66,7 @@ class VideoFetching:
     ) -> None:  # fmt: skip
         """Raises FetchStormError; whatever happens, what came is in the journal."""
         # yt-dlp and PyAV's libraries: only where videos are
+        from curation.captions.timed_text.embedded import EmbeddedTrack, embedded_tracks
         from curation.media.video.downloads import fetch_videos
         from curation.media.video.probe import MAX_PIXELS, probe
         from curation.media.video.transfer import VideoRules
@@ -75,6 +77,10 @@ class VideoFetching:
             with attempts.at(path.name):
                 return probe(path, max_pixels=MAX_PIXELS, deadline=deadline)
 
+        def texts(path: Path, deadline: float) -> list[EmbeddedTrack]:
+            with attempts.at(f"{path.name}.texts"):  # what ends processes here, ends no video
+                return embedded_tracks(path, deadline=deadline)
+
         def keep(outcome: Any) -> None:
             row, facts = self._kept(outcome, media[outcome.media_id], refusals)
             journal.add(row, facts)
@@ -83,7 +89,7 @@ class VideoFetching:
                 outcome.path.unlink(missing_ok=True)
 
         network = self.section.network.shared(self.task.tasks)
-        rules = VideoRules(network, self.section.video, self._folder(), judge, refusals.may_ask)
+        rules = VideoRules(network, self.section.video, self._folder(), judge, refusals.may_ask, texts)
         fetch_videos(asked, rules, on_done=keep, deadline_s=self.section.shard_seconds, ready=ready)
 
     def _attempts(self) -> Attempts:
@@ -192,7 +198,7 @@ def _told(facts: VideoFacts, info: VideoInfo, media: Row) -> Row:
         "platform": info.platform or "direct",
         "chapters": [dict(zip(("start_ms", "end_ms", "title"), chapter, strict=True)) for chapter in info.chapters],
         "subtitles": [
-            {"lang": each.language, "automatic": each.automatic, "format": each.format, "text": each.text}
+            {"lang": each.language, **{name: getattr(each, name) for name in ("kind", "automatic", "format", "text")}}
             for each in info.subtitles
         ],
     }

@@ -33,9 +33,14 @@ def write_rows(rows: list[Row], writer: UnitWriter) -> None:
         writer.counts["transient"] += row["transient"]
 
 
+def media_extension(mime: str | None) -> str:
+    """Of a file by its MIME type: jpg, png ..., else the subtype; bin: unknown."""
+    subtype = (mime or "").partition("/")[2].partition("+")[0]
+    return _EXTENSIONS.get(mime or "", subtype or "bin")
+
+
 def _files(row: Row) -> list[tuple[str, Place]]:
-    subtype = (row["stored_mime"] or "").partition("/")[2].partition("+")[0]
-    return [(_EXTENSIONS.get(row["stored_mime"], subtype or "bin"), row)]
+    return [(media_extension(row["stored_mime"]), row)]
 
 
 def _about(row: Row) -> Row:

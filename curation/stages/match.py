@@ -76,7 +76,7 @@ class Match(UnitStage):
             batch = pairs.filter(pc.is_valid(ranks)) if ranks.null_count else pairs
             writer.counts["other_source"] += ranks.null_count
             langs = vocabulary_langs(batch.column("lang"), task)
-            matched = _matched(batch, langs, task)
+            matched = matched_entries(batch, langs, task)
             hits = pc.greater(pc.fill_null(pc.list_value_length(matched), 0), 0)
             rows = pa.RecordBatch.from_arrays(
                 [
@@ -155,7 +155,7 @@ def _matcher(store: Store, fingerprint: str, lang: str, definition: Definition, 
     return Matcher(Vocabulary.from_entries(entries, lang=lang, definition=definition), options)
 
 
-def _matched(batch: pa.RecordBatch, langs: pa.Array, task: Task) -> pa.Array:
+def matched_entries(batch: pa.RecordBatch, langs: pa.Array, task: Task) -> pa.Array:
     """Entry ids of each text, in the order of the texts; null without a vocabulary."""
     options = match_options(task.settings)
     back = np.zeros(len(langs), np.int64)

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.balance import pair_ids
+from curation.digests import digest
 from curation.errors import Reason
 from curation.filters import CandidateFilters
 from curation.filters.consent import concerns_media
@@ -22,7 +23,7 @@ from curation.media.refusals import FOLDER, FORGOTTEN, Tombstones, blanked
 from curation.recipe import Pairs as PairsSection
 from curation.recipe import Recipe
 from curation.runner.stage import Law, Manifest, Planning, ShuffleStage, Task
-from curation.runner.units import Unit, UnitWriter, digest
+from curation.runner.units import Unit, UnitWriter
 from curation.schemas import CANDIDATES, PAIRS, REJECTIONS, SITE_RULES
 from curation.stages.buckets import bucket_name, bucket_numbers
 from curation.stages.pair_columns import packed_tracks, site_rules, united, unpacked_tracks

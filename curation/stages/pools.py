@@ -15,7 +15,7 @@ from curation.balance import CriticalHistogram
 from curation.runner.stage import Engine, Planning
 from curation.schemas import DRAW_HISTOGRAMS, DRAWS
 from curation.stages.count import Counts, entry_counts
-from curation.stages.draw import media_starts
+from curation.stages.draw import Histogram, media_starts
 from curation.storage import Store
 
 Thresholds = dict[str, dict[str, float]]  # modality -> vocabulary_lang -> t
@@ -73,6 +73,19 @@ def drawn_pool(planning: Planning) -> Pool:
         partial(_stored_draws, planning.store),
         planning.require_engine,
     )
+
+
+def summed_histograms(
+    engine: Callable[[], Engine], histogram: Callable[[list[str]], Histogram], parts: list[list[str]], unit: str
+) -> dict[str, CriticalHistogram]:
+    """Histograms of critical thresholds, by "modality/lang", of pairs or media; each part's is made on a worker."""
+    total: dict[str, CriticalHistogram] = {}
+    for part in engine().map(histogram, parts):
+        for (of, modality, lang), found in part.items():
+            if of == unit:
+                key = f"{modality}/{lang}"
+                total[key] = total[key] + found if key in total else found
+    return total
 
 
 def _stored_draws(store: Store, paths: list[str]) -> Iterator[pa.RecordBatch]:

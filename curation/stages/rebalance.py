@@ -20,23 +20,25 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from curation.balance import CriticalHistogram, keep_probabilities
+from curation.balance import keep_probabilities
+from curation.digests import digest
 from curation.errors import BalanceError
 from curation.recipe import Rebalance as RebalanceSection
 from curation.recipe import Recipe, Target
 from curation.runner.stage import Law, Manifest, Planning, Task, UnitStage
-from curation.runner.units import Unit, UnitWriter, digest
+from curation.runner.units import Unit, UnitWriter
 from curation.schemas import ENTRY_COUNTS, FINAL_PAIRS, KEPT_PAIRS, SURVIVOR_COUNTS, SURVIVORS
 from curation.stages.buckets import BATCH_ROWS, Followers, conformed
 from curation.stages.count import Counts, load_counts, sum_counts
 from curation.stages.draw import Histogram, drawn, flat_entries, media_starts, tally, whole_media
 from curation.stages.match import groups, taken
-from curation.stages.pools import Pool, Thresholds
+from curation.stages.pools import Pool, Thresholds, summed_histograms
 from curation.stages.thresholds import Solved, pool_probabilities, row_thresholds, solve_pool
 from curation.storage import Store
 
 _WEIGHTS = pa.schema([field for field in SURVIVOR_COUNTS.schema if field.name not in ("texts", "kept_weight")])
 _WAYS = ("t", "tail_share", "target")
+_OF_KEPT = ("text", "text_sources", "lang", "start_ms", "end_ms")
 
 
 class Rebalance(UnitStage):
@@ -95,10 +97,10 @@ class Rebalance(UnitStage):
 
     def process(self, unit: Unit, task: Task, writer: UnitWriter) -> None:
         final = Followers(_final(unit, task, writer))
-        for kept in task.store.batches(unit.inputs["kept_pairs"], ["pair_id", "text", "lang"], BATCH_ROWS):
+        for kept in task.store.batches(unit.inputs["kept_pairs"], ["pair_id", *_OF_KEPT], BATCH_ROWS):
             chosen, positions = final.of(kept.column("pair_id"))
             if chosen is not None:
-                source = {name: kept.column(name).take(positions) for name in ("text", "lang")}
+                source = {name: kept.column(name).take(positions) for name in _OF_KEPT}
                 source.update({name: chosen.column(name) for name in chosen.schema.names})
                 writer.write(FINAL_PAIRS, conformed(source, FINAL_PAIRS.schema))
         final.expect_end()
@@ -199,7 +201,7 @@ def _solved(planning: Planning, section: RebalanceSection, weights: Weights) -> 
     pool = Pool(
         counts,
         [weights.path, weights.pool_modalities, weights.seed, survive.content(SURVIVORS.name)],
-        partial(_histograms, planning, weights, parts),
+        partial(summed_histograms, planning.require_engine, weights.histogram, parts),
         parts,
         weights.read,
         planning.require_engine,
@@ -210,19 +212,6 @@ def _solved(planning: Planning, section: RebalanceSection, weights: Weights) -> 
         asked = section.t is not None or solved.tail_shares[modality] > before["tail_shares"][modality]
         _limit(modality, of_lang, limits[modality], section.pivot if asked and section.target is None else None, solved)
     return solved
-
-
-def _histograms(
-    planning: Planning, weights: Weights, parts: list[list[str]], unit: str
-) -> dict[str, CriticalHistogram]:
-    """Histograms of new critical thresholds of all survivors, by "modality/lang"."""
-    total: dict[str, CriticalHistogram] = {}
-    for part in planning.require_engine().map(weights.histogram, parts):
-        for (of, modality, lang), histogram in part.items():
-            if of == unit:
-                key = f"{modality}/{lang}"
-                total[key] = total[key] + histogram if key in total else histogram
-    return total
 
 
 def _limit(modality: str, found: dict[str, float], limits: dict[str, float], pivot: str | None, solved: Solved) -> None:

@@ -11,9 +11,10 @@ from typing import Any
 import fsspec
 import pyarrow as pa
 
+from curation.digests import digest
 from curation.errors import StageError
 from curation.media.shards import Sample, sidecar, write_shard
-from curation.runner.units import FileEntry, HashingFile, UnitReport, UnitWriter, digest
+from curation.runner.units import FileEntry, HashingFile, UnitReport, UnitWriter
 from curation.schemas import Dataset
 from curation.storage import Store
 

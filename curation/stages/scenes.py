@@ -6,26 +6,26 @@ from typing import Any
 
 import pyarrow as pa
 
+from curation.digests import digest
 from curation.errors import StageError
 from curation.media.video.facts import RefusedVideo
 from curation.recipe import Recipe
 from curation.recipe import Scenes as ScenesSection
 from curation.runner.stage import Law, Planning, Task
-from curation.runner.units import Unit, UnitWriter, digest
+from curation.runner.units import Unit, UnitWriter
 from curation.schemas import MEDIA, SCENES, VIDEOS
 from curation.stages.buckets import conformed
 from curation.stages.clip_settings import SCENES_CODE, scenes_kind
+from curation.stages.following import PASSING, of_unit
 from curation.stages.video_sources import Sources
 from curation.stages.video_units import (
     FAILED_IN_PASSING,
-    PASSING,
     SOURCE_GONE,
     Attempts,
     Row,
     SourceGoneError,
     VideoUnitStage,
     local_file,
-    of_unit,
 )
 from curation.storage import Store
 

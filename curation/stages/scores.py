@@ -9,13 +9,15 @@ from typing import Any
 
 import pyarrow as pa
 
+from curation.digests import digest
 from curation.media.video.facts import RefusedVideo
 from curation.recipe import Recipe
 from curation.recipe import Scores as ScoresSection
 from curation.runner.stage import Law, Planning, Task
-from curation.runner.units import Unit, UnitWriter, digest
+from curation.runner.units import Unit, UnitWriter
 from curation.schemas import CLIPS, SCORES
-from curation.stages.video_units import Attempts, Row, VideoUnitStage, local_file, of_unit, refusing
+from curation.stages.following import of_unit
+from curation.stages.video_units import Attempts, Row, VideoUnitStage, local_file, refusing
 from curation.storage import Store
 
 _OF_CLIPS = ["clip_id", "media_id", "media_bucket", "path", "offset", "size_bytes", "stored_sha256"]

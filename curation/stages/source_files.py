@@ -7,10 +7,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from curation.digests import digest
 from curation.errors import InputError
 from curation.recipe.vocabulary import Bigrams, Titles, Unigrams, VocabularyRecipe, WordList, WordNet
 from curation.runner.stage import Manifest, Planning, Task, UnitStage
-from curation.runner.units import Unit, UnitWriter, digest
+from curation.runner.units import Unit, UnitWriter
 from curation.schemas import SOURCE_FILES
 from curation.storage import Store
 from curation.vocabulary.files import sha256, source_files

@@ -16,10 +16,10 @@ from curation.balance import (
     thresholds_for,
     thresholds_for_target,
 )
+from curation.digests import digest
 from curation.errors import BalanceError
 from curation.recipe import Balance, Target
 from curation.runner.stage import Planning
-from curation.runner.units import digest
 from curation.stages.count import Counts
 from curation.stages.draw import row_mask
 from curation.stages.pools import Pool, drawn_pool

@@ -1,16 +1,15 @@
-"""Work on the videos of one unit of fetch: on which files, and what an earlier unit of the same list made already."""
+"""Work on the videos of one unit of fetch: on which files, and what becomes of those that end processes."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import tempfile
-from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import fsspec
 
@@ -18,9 +17,10 @@ from curation.errors import CurationError, StageError
 from curation.machine_cache import make_private
 from curation.media.journal import spooling
 from curation.media.video.facts import RefusedVideo, VideoRefusal
-from curation.runner.stage import Manifest, Planning, Task, UnitStage
-from curation.runner.units import Unit, UnitReport, UnitWriter, read_report, report_name, reports_folder
+from curation.runner.stage import Manifest, Planning, Task
+from curation.runner.units import Unit, UnitReport, report_name
 from curation.stages.clip_settings import clips_kind
+from curation.stages.following import FollowingStage
 from curation.stages.video_sources import wanted_kind
 from curation.storage import Store
 
@@ -28,8 +28,6 @@ Row = dict[str, Any]
 
 MOST_ENDED = 3
 """Processes that ended at a video, after which no other is lost to it; a task has four attempts."""
-PASSING = "passing"
-"""Count of a report: videos that took too long, or ended processes."""
 FAILED_IN_PASSING = frozenset((str(VideoRefusal.TIMEOUT), str(VideoRefusal.CRASHED)))
 SOURCE_GONE = "source_gone"
 """Error of a video whose file was removed (fetch.video.keep_source) before it was looked at."""
@@ -39,50 +37,11 @@ class SourceGoneError(Exception):
     """A file is not in the work folder."""
 
 
-class VideoUnitStage(UnitStage):
-    """One unit per unit of the stage before it that has rows of a dataset, of the same name.
+class VideoUnitStage(FollowingStage):
+    """Work on the videos of a unit of fetch. What ends processes at a video is told, and refused at last."""
 
-    A unit that is done anew, as its input grew by a video that was fetched later, takes over the rest from the last
-    report of the same name and `kind` (settings that its rows depend on).
-    """
-
-    source: ClassVar[tuple[str, str]]
-    """Stage and dataset that its units follow."""
-
-    @abstractmethod
-    def inputs(self, planning: Planning, name: str) -> tuple[dict[str, Any], list[str]]:
-        """What a unit reads, and the digests of its content."""
-
-    def prepare(self, planning: Planning) -> dict[str, Any]:
-        wanted = wanted_kind(planning.recipe.fetch, clips_kind(planning.recipe))
-        return {"kind": self.kind(planning), "limits": self.limits(planning), "wanted": wanted}
-
-    def limits(self, planning: Planning) -> str:
-        """Digest of what made some rows fail that might not have: they are tried again where it is another."""
-        return ""
-
-    @abstractmethod
-    def kind(self, planning: Planning) -> str:
-        """Digest of the settings that a row depends on, beside its video."""
-
-    def plan(self, planning: Planning, context: dict[str, Any]) -> list[Unit]:
-        stage, dataset = self.source
-        finished: dict[str, list[str]] = {}
-        for name in sorted(planning.store.names(reports_folder(self.name))):
-            finished.setdefault(name.partition(".")[0], []).append(name)
-        units = []
-        for name, report in sorted(planning.inputs[stage].reports.items()):
-            if not report.rows(dataset):
-                continue
-            inputs, content = self.inputs(planning, name)
-            unit = Unit(name, inputs, self.identity(context["kind"], content))
-            more = {"earlier": finished.get(name, []), "limits": context["limits"], "wanted": context["wanted"]}
-            units.append(Unit(name, {**inputs, **more}, unit.identity))
-        return units
-
-    def is_final(self, unit: Unit, report: UnitReport) -> bool:
-        """Whatever took too long is tried again under other limits."""
-        return not report.counts.get(PASSING) or report.facts.get("limits") == unit.inputs["limits"]
+    def more(self, planning: Planning) -> dict[str, Any]:
+        return {"wanted": wanted_kind(planning.recipe.fetch, clips_kind(planning.recipe))}
 
     def settle(self, planning: Planning, manifest: Manifest) -> None:
         """What killed attempts at units left that are done."""
@@ -92,22 +51,8 @@ class VideoUnitStage(UnitStage):
             if f"{name}.json" in done:
                 planning.store.remove_tree(f"{folder}/{name}")
 
-    def committed(self, unit: Unit, task: Task) -> None:
+    def committed(self, unit: Unit, task: Task, report: UnitReport) -> None:
         Attempts(task.store, self.name, unit).end()
-
-    def earlier(self, unit: Unit, task: Task, writer: UnitWriter) -> UnitReport | None:
-        """The last report of the same name and kind; marks the unit's own."""
-        writer.facts["kind"], writer.facts["limits"] = task.context["kind"], unit.inputs["limits"]
-        folder = reports_folder(self.name)
-        reports = [read_report(task.store, f"{folder}/{name}") for name in unit.inputs["earlier"]]
-        same = [report for report in reports if report and report.facts.get("kind") == task.context["kind"]]
-        return max(same, key=lambda report: report.finished_at, default=None)
-
-
-def of_unit(manifest: Manifest, name: str, dataset: str) -> tuple[list[str], list[str]]:
-    """(paths, content) of a dataset of one unit; empty where the stage has no such unit."""
-    report = manifest.reports.get(name)
-    return (report.paths(dataset), report.content(dataset)) if report else ([], [])
 
 
 @contextmanager

@@ -129,7 +129,8 @@ def _without_templates(text: str) -> str:
     for begin, end in dropped:
         parts += (text[at:begin], GAP)
         at = end
-    return _BRACES.sub("", "".join([*parts, text[at:]]))
+    rest = _BRACES.sub("", "".join([*parts, text[at:]]))
+    return _BRACES.sub(GAP, rest)  # single ones that have come together
 
 
 def _variant(marked: re.Match[str]) -> str:

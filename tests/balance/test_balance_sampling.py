@@ -72,6 +72,7 @@ def test_golden_hashes() -> None:
         "split": ["1a07502f6965ac77", "73260bbc6e604523", "439b443c9a883a14"],
         "shuffle": ["fbf4dfaadb94a601", "9fe908acbbac446c", "70fb8e933bdd6861"],
         "sample": ["4b34cd285bbc8ed5", "4311303bb653c2dd", "53826df78ea81ace"],
+        "recaption": ["0af63a1ab0f27c31", "9534277cdc51d0c9", "dfb65efbb0d83434"],
     }
     assert {name: [f"{number:016x}" for number in hashes(ids, 0, name).tolist()] for name in SALTS} == golden
     assert [f"{number:016x}" for number in hashes(ids, 2**63 - 1, "draw").tolist()] == [

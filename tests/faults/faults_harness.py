@@ -36,7 +36,7 @@ T = TypeVar("T")
 # What a run says on its way. Any other line on stderr is an error or noise.
 _STATUS = re.compile(
     r"(extract|pairs|match|count|draw|balance|fetch|near|duplicates|scenes|clips|scores|near_clips|kept_clips|survive|"
-    r"rebalance) +[\d,]+ \w+|"
+    r"rebalance|samples|captions|caption_scores|chosen_captions|balanced_captions) +[\d,]+ \w+|"
     r"[\d,]+ units done in|nothing to do: |a run \(.*\) left its lease; taking over| +note: "
 )
 
@@ -99,6 +99,12 @@ class Job:
     def executors(self) -> list[psutil.Process]:
         """Executor JVMs of a local-cluster."""
         return [process for process in self.family() if "CoarseGrainedExecutorBackend" in command(process)]
+
+    def workers(self) -> list[psutil.Process]:
+        """Spark's Python workers: children of the daemon that starts them. The JVM's command line names it, too."""
+        daemon = "-m curation.runner.python_daemon"
+        named = {process.pid: process for process in self.family() if daemon in command(process)}
+        return [process for process in named.values() if process.ppid() in named]
 
     def busy_worker(self, *folders: Path) -> psutil.Process | None:
         """A Python worker with a data file below the folders open: in the middle of a unit or of a map."""

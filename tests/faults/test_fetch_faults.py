@@ -18,7 +18,6 @@ from faults_harness import (
     ROOT,
     SPARK_HOME,
     Job,
-    command,
     curation,
     kill,
     run,
@@ -191,7 +190,7 @@ def test_kill(victim: str, moment: str, server: FaultyServer, tmp_path: Path) ->
                 return kill(psutil.Process(job.process.pid))
             if victim == "executor":
                 return sum(kill(process) for process in job.executors()[:1]) > 0
-            return sum(kill(process) for process in job.family() if is_worker(process)) > 0
+            return sum(kill(process) for process in job.workers()) > 0
 
         wait_until(strike_it, f"a moment in {moment}", poll_s=0.002)
         if victim == "driver":
@@ -214,12 +213,3 @@ def is_writing(work: Path) -> bool:
     """Whether a shard is being written: it has no name of its own yet."""
     folder = work / "media" / "tars"
     return folder.is_dir() and any(file.name.startswith(".") for file in folder.iterdir())
-
-
-def is_worker(process: psutil.Process) -> bool:
-    """Whether it is one of Spark's Python workers, rather than the daemon that starts them."""
-    try:
-        parent = process.parent()
-        return "python_daemon" in command(process) and parent is not None and "python_daemon" in command(parent)
-    except psutil.Error:
-        return False

@@ -14,7 +14,6 @@ import pytest
 from faults_films import FilmWeb, film_web
 from faults_harness import curation, kill, run, started, wait_until
 from faults_reading import catalog
-from test_fetch_faults import is_worker
 
 from curation.testing.videos import Shot, Style, write_video
 
@@ -84,7 +83,7 @@ def test_killed_runs_end_as_others_do(web: FilmWeb, tmp_path: Path, stage: str, 
                 return False
             if victim == "driver":
                 return kill(psutil.Process(job.process.pid))
-            return sum(kill(process) for process in job.family() if is_worker(process)) > 0
+            return sum(kill(process) for process in job.workers()) > 0
 
         wait_until(strike_it, f"a moment in {stage}", poll_s=0.002)
         if victim == "driver":

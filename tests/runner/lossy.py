@@ -10,13 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from curation.digests import digest
 from curation.pipeline import STAGES
 from curation.recipe import Recipe
 from curation.runner.engine import LocalEngine
 from curation.runner.progress import Silent
 from curation.runner.run import Run
 from curation.runner.stage import Planning, Stage, Task, UnitStage
-from curation.runner.units import Unit, UnitWriter, digest
+from curation.runner.units import Unit, UnitWriter
 from curation.schemas import DUPLICATES, KEPT_PAIRS, MEDIA
 from curation.stages.rebalance import Rebalance
 from curation.stages.survive import Survive

@@ -54,6 +54,7 @@ def asked(web: FetchWeb, since: int = 0) -> Counter[tuple[str, str]]:
     return Counter((entry.host, entry.path.partition("?")[0]) for entry in web.server.log[since:])
 
 
+@pytest.mark.slow
 def test_every_row_is_what_the_server_foretells(server: FaultyServer, tmp_path: Path) -> None:
     web = build_web(tmp_path, server, count=400, bad_share=0.25)
     work = tmp_path / "work"

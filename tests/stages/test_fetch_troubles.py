@@ -128,6 +128,7 @@ def test_a_hook_that_hangs_ends_the_unit(
         fetched(web, tmp_path / "work", HOOK, "pairs.media_buckets=1")
 
 
+@pytest.mark.slow
 def test_a_slow_hook_is_no_fault_of_the_hosts(server: FaultyServer, tmp_path: Path) -> None:
     """What is decoded slowly is asked for slowly: no time limit of the network may run out meanwhile."""
     network = {"connect_timeout_s": 0.6, "read_timeout_s": 0.6, "total_timeout_s": 2.0}

@@ -19,7 +19,7 @@ from faults_films import HOSTS, PageWeb, executed, page_web, rows
 from curation.crawl.urls import media_id
 from curation.runner.run import StageOutcome
 from curation.schemas import MEDIA, SCENES, VIDEOS
-from curation.stages.video_units import of_unit
+from curation.stages.following import of_unit
 from curation.testing.videos import Film, Shot, Style, read_number, write_video
 
 Cues = Sequence[tuple[int, int, str]]
@@ -118,7 +118,7 @@ def test_cues_are_clips_of_their_words(web: PageWeb, tmp_path: Path) -> None:
     outcomes = executed(web.recipe([watch(web, CUES), silent], fetch=ENGLISH, **TEXTS), work)
     videos = {video["media_id"]: video for video in rows(outcomes, work, "videos")}
     (track,) = videos[media_id(web.server.url(HOSTS[0], "/watch/dog"))]["subtitles"]
-    assert track == {"lang": "en", "automatic": False, "format": "vtt", "text": vtt(CUES)}
+    assert track == {"lang": "en", "kind": "subtitles", "automatic": False, "format": "vtt", "text": vtt(CUES)}
     clips, files = rows(outcomes, work, "clips"), samples(outcomes, work)
     expected = [snapped(film, begin, end) for begin, end, _ in CUES]
     assert spans(clips) == expected == [(13, 36), (49, 75)]

@@ -11,7 +11,7 @@ from pathlib import Path
 import mwparserfromhell
 import pytest
 from dump_builder import read
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from curation.vocabulary.wikitext import GAP, hidden_prefixes, plain_text
@@ -125,6 +125,8 @@ def test_local_names_of_files_and_categories() -> None:
 
 
 @settings(max_examples=400, deadline=None)
+@example("-{}}{|")
+@example("}{}}{}")
 @given(SOUP)
 def test_never_raises_and_leaves_no_structure(wikitext: str) -> None:
     text = plain_text(wikitext)

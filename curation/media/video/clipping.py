@@ -52,12 +52,13 @@ class _Shots:
 
 
 def clip_video(path: Path, video: Row, settings: Clips, folder: Path, deadline: float | None = None) -> MadeClips:
-    """The clips of a local video. video: its rows of `scenes` and `videos`. folder: takes the files.
+    """The clips of a local video. video: its rows of `scenes` and `videos`, and `parts`, what else is said of them,
+    as for video_chapters. folder: takes the files.
 
     Raises RefusedVideo where the video as a whole cannot be read, or the time is over.
     """
     shots = _Shots(video["cuts"], np.asarray(video["times_ms"], np.int64), video["end_ms"])
-    marks = marks_of(settings.split.set, video)
+    marks = marks_of(settings.split.set, video, video["parts"] or ())
     pieces = split(shots, settings.split, _features(path, shots, settings.split, deadline), marks)
     chosen = [piece for piece in pieces if piece.dropped is None]
     spans = [(piece.start_frame, piece.end_frame, piece.start_ms, piece.end_ms) for piece in chosen]

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -22,6 +21,7 @@ import numpy.typing as npt
 
 from curation.errors import RecipeError, StageError
 from curation.media.video.picking import read_frames
+from curation.pretrained import Checkpoint
 
 Frames = npt.NDArray[np.uint8]
 Vectors = npt.NDArray[np.float32]
@@ -89,7 +89,11 @@ def loaded_features(name: str) -> FeatureExtractor:
     if name == COLOUR_EDGES:
         return ColourEdges()
     if name.startswith(ENCODER):
-        return ImageEncoder(name.removeprefix(ENCODER))
+        try:
+            checkpoint = Checkpoint(name.removeprefix(ENCODER), "image encoder")
+        except StageError as error:
+            raise StageError(f"{error}, or take {COLOUR_EDGES}") from None
+        return ImageEncoder(checkpoint)
     raise RecipeError(f"features {name!r}: give {COLOUR_EDGES} or {ENCODER}NAME-OR-FOLDER")
 
 
@@ -173,9 +177,6 @@ def _rooted(shares: Doubles) -> Doubles:
     return np.asarray(roots / np.linalg.norm(roots, axis=1, keepdims=True))
 
 
-_MODEL_FAULTS: Final = (OSError, ValueError, ImportError, KeyError, RuntimeError)  # of a name or files that are none
-
-
 class ImageEncoder:
     """An image encoder of transformers: its pooled features as unit vectors; CLIP's and its kin's in the common space.
 
@@ -185,39 +186,30 @@ class ImageEncoder:
 
     scale: Final = 1.0
 
-    def __init__(self, name: str) -> None:
-        """name: of a model, as from_pretrained takes it. Raises StageError."""
-        try:
-            torch: Any = import_module("torch")
-            transformers: Any = import_module("transformers")
-        except ImportError as error:
-            needed = f"features {ENCODER}{name} need {error.name}"
-            raise StageError(f"{needed}: pip install 'curation[models]', or take {COLOUR_EDGES}") from None
-        try:
-            model, told = transformers.AutoModel.from_pretrained(name, output_loading_info=True)
-            self._processor: Any = transformers.AutoImageProcessor.from_pretrained(name, backend="pil")
-        except _MODEL_FAULTS as error:
-            raise StageError(f"the image encoder {name} cannot be loaded: {str(error).splitlines()[0]}") from None
-        missing = set(told["missing_keys"])
-        self._pooled = not any("pooler" in key for key in missing)  # one that was never trained says nothing
-        if strange := sorted(key for key in missing if "pooler" not in key):
-            raise StageError(f"the image encoder {name} lacks weights ({strange[0]} ...): give a complete one")
-        self._torch = torch
-        self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._model: Any = model.eval().to(self._device)
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        """Raises StageError."""
+        self.checkpoint = checkpoint
+        self.model: Any = checkpoint.model("AutoModel", optional="pooler")
+        self._processor: Any = checkpoint.part("AutoImageProcessor", backend="pil")
+        self._pooled = not self.model.missing_optional  # one that was never trained says nothing
         self.size = _square(self._processor)
 
     def __call__(self, frames: Frames) -> Vectors:
         """(N, height, width, 3) RGB to (N, D), unit vectors."""
         inputs = self._processor(images=list(frames), return_tensors="pt", input_data_format="channels_last")
-        with self._torch.inference_mode():
-            vectors = self._vectors(inputs["pixel_values"].to(self._device)).flatten(1).float()
-        found: Vectors = self._torch.nn.functional.normalize(vectors, dim=1).cpu().numpy()
+        encode = getattr(self.model, "get_image_features", self.model)
+        return self.vectors(encode, pixel_values=inputs["pixel_values"].to(self.model.dtype))
+
+    def vectors(self, encode: Callable[..., Any], **inputs: Any) -> Vectors:
+        """(N, D), unit vectors: what a part of the model makes of tensors."""
+        torch = self.checkpoint.torch
+        with torch.inference_mode():
+            told = encode(**{name: tensor.to(self.checkpoint.device) for name, tensor in inputs.items()})
+            vectors = self._features(told).flatten(1).float()
+        found: Vectors = torch.nn.functional.normalize(vectors, dim=1).cpu().numpy()
         return found
 
-    def _vectors(self, pixels: Any) -> Any:
-        encode = getattr(self._model, "get_image_features", self._model)
-        told = encode(pixel_values=pixels)
+    def _features(self, told: Any) -> Any:
         if not hasattr(told, "last_hidden_state"):  # features themselves
             return told
         pooled = getattr(told, "pooler_output", None)

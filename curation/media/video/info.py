@@ -15,18 +15,24 @@ MAX_LIST: Final = 200
 """Tags and categories."""
 MAX_CHAPTERS: Final = 2000
 
+UNKNOWN: Final = "und"
+"""Language of a text of which nobody says it (BCP 47: undetermined)."""
+
 Chapter = tuple[int, int, str]
 """start_ms, end_ms, title."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subtitle:
-    """A text track as it was sent. format: vtt, srt, ttml ..."""
+    """A text track as it was sent. language: UNKNOWN where nobody says it. format: vtt, srt, ttml ... kind: subtitles,
+    captions or chapters.
+    """
 
     language: str
     automatic: bool
     format: str
     text: str
+    kind: str = "subtitles"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +44,8 @@ class VideoInfo:
     chapters: tuple[Chapter, ...] = ()
     subtitles: tuple[Subtitle, ...] = ()
     missing_subtitles: tuple[str, ...] = ()
-    """Of the languages asked for, those that did not come, with the reason: "en: ...". Of a page or a playlist alone: a
-    file that stands for itself has no place where it could offer any."""
+    """Of the texts asked for, those that did not come, with the reason: "en: ...", "chapters en: ...". That a language
+    is not offered is said of pages and playlists alone: a file that stands for itself has no place for an offer."""
     tags: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     licence: str | None = None

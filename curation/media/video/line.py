@@ -157,10 +157,11 @@ class Line:
 
     def text(self, url: str) -> tuple[str, str]:
         """A text that is needed by us, and its final address. Raises FetchFaultError."""
-        _, final, _, body, fault = self.page(Call(url))
+        _, final, _, body, fault = self.page(Call(url), may_be_media=False)
         if fault is not None:
             raise fault
-        return body.decode("utf-8", "replace"), final
+        is_wide = body.startswith((b"\xff\xfe", b"\xfe\xff"))
+        return body.decode("utf-16" if is_wide else "utf-8", "replace"), final
 
     def close(self) -> None:
         """Gives back what is still open."""
@@ -173,7 +174,7 @@ class Line:
             answer.close()  # before anything else is asked: it may be the host's last turn
         self.stash = {}
 
-    def page(self, call: Call) -> Page:
+    def page(self, call: Call, *, may_be_media: bool = True) -> Page:
         """Anything but the video's own bytes; of those, should they come, the first. Raises FetchFaultError."""
         plain = call.method == "GET" and not any(name.lower() == "range" for name in call.headers)
         if plain and call.url in self.kept:
@@ -185,7 +186,7 @@ class Line:
         self._drop_stash()
         answer = self.visitor.open(call)
         url = answer.target.url
-        if answer.fault is None and plain and _is_media(answer):
+        if answer.fault is None and plain and may_be_media and _is_media(answer):
             body = answer.head(HEAD_BYTES)
             self.stash = dict.fromkeys((call.url, url), answer)
         else:

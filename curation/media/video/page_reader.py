@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 from curation.media.video.calls import NO_MEMORY, Call, fault_from, fault_to
 from curation.media.video.facts import RefusedVideo
+from curation.media.video.languages import is_language
 
 if TYPE_CHECKING:
     from curation.recipe.video import VideoSettings  # pydantic takes longer to come than all else here
@@ -141,7 +142,7 @@ def _kept(info: dict[str, Any], line: _Asking) -> dict[str, Any]:
         kept.pop("upload_date", None)
     for name in ("subtitles", "automatic_captions"):
         tracks = plain.get(name) or {}
-        wanted = [key for key in tracks if any(key == one or key.startswith(f"{one}-") for one in line.video.subtitles)]
+        wanted = [key for key in tracks if any(is_language(key, one) for one in line.video.subtitles)]
         kept[name] = {key: tracks[key] for key in wanted}
     return kept
 

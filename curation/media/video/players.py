@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urljoin
 
 from yt_dlp import YoutubeDL
 from yt_dlp.dependencies import Cryptodome
@@ -24,10 +25,12 @@ from yt_dlp.globals import plugin_dirs
 from yt_dlp.plugins import load_all_plugins
 from yt_dlp.utils import determine_protocol
 
+from curation.captions.timed_text import is_webvtt, join_segments
 from curation.media.outcomes import ErrorClass, FetchFaultError, printable
-from curation.media.video.calls import READ_BYTES
+from curation.media.video.calls import READ_BYTES, Call
 from curation.media.video.facts import RefusedVideo, VideoRefusal
 from curation.media.video.info import Subtitle
+from curation.media.video.languages import is_language
 from curation.media.video.line import Line, RulesRH, Track
 
 if TYPE_CHECKING:
@@ -37,6 +40,8 @@ SLOW_BYTES: Final = 1 << 20
 """Of an encrypted segment where pycryptodomex is not installed: Python alone decrypts 0.1 MB/s, heedless of clocks."""
 MAX_SEGMENTS: Final = 50_000
 """Of a playlist; 14 hours at 1 s each."""
+MAX_TEXT_SEGMENTS: Final = 5000
+"""Of a playlist of subtitles, each a request; 8 hours at 6 s each."""
 
 plugin_dirs.value = []
 load_all_plugins()  # none, once: otherwise each thread would see to it
@@ -47,6 +52,11 @@ _WITH_ATTRIBUTES = (*_KEYS, "#EXT-X-MAP")
 _ATTRIBUTES = re.compile(r'(?:[A-Z0-9-]++=(?:"[^"]++"|[^",]++)(?:,|$))++').fullmatch
 _OPEN = re.compile(r"(?:.*,)?METHOD=(?:NONE|AES-128)(?:,|$)").match
 _SYSTEMS = re.compile(r'KEYFORMAT="(?!identity")').search
+_UNREAD = {
+    "#EXT-X-KEY": "its segments are encrypted",
+    "#EXT-X-MAP": "its segments are MP4",
+    "#EXT-X-BYTERANGE": "its segments are parts of a file",
+}
 _FORMATS = {"vtt": 0, "srt": 1, "ttml": 2, "srv3": 3, "json3": 4}
 
 
@@ -217,17 +227,19 @@ class _Dash(_Resumed, DashSegmentsFD):  # type: ignore[misc]
     pass
 
 
-def subtitles(line: Line, info: dict[str, Any]) -> tuple[list[Subtitle], list[str]]:
-    """The tracks that the recipe wants, and which of them did not come and why.
+def subtitles(line: Line, info: dict[str, Any], had: Collection[str] = ()) -> tuple[list[Subtitle], list[str]]:
+    """The tracks that the recipe wants, and which of them did not come and why. had: languages that are there already.
 
     The track made by hand comes first; where it fails, the automatic one is as good as none having failed.
     """
     found, missing = list[Subtitle](), list[str]()
     for wanted in line.video.subtitles:
+        if any(is_language(language, wanted) for language in had):
+            continue
         failed: list[str] = []
         for automatic in (False, True)[: 1 + line.video.automatic_subtitles]:
             offered = info.get("automatic_captions" if automatic else "subtitles") or {}
-            names = (name for name in sorted(offered) if name == wanted or name.startswith(f"{wanted}-"))
+            names = (name for name in sorted(offered, key=str.lower) if is_language(name, wanted))
             language = next((name for name in names if offered[name]), None)
             if language is None:
                 continue
@@ -246,9 +258,64 @@ def subtitles(line: Line, info: dict[str, Any]) -> tuple[list[Subtitle], list[st
 def _track(line: Line, form: dict[str, Any]) -> str:
     if isinstance(form.get("data"), str):
         return str(form["data"][: line.video.page_bytes])
-    if determine_protocol(form) not in ("http", "https"):
-        raise FetchFaultError(ErrorClass.BAD_RESPONSE, "it is sent in segments", transient=False)
+    protocol = determine_protocol(form)
+    if protocol in ("m3u8", "m3u8_native"):
+        return _joined(line, form["url"])
+    if protocol not in ("http", "https"):
+        raise _bad(f"it is sent by {protocol}")
     return line.text(form["url"])[0]
+
+
+def _joined(line: Line, url: str) -> str:
+    """The WebVTT that a playlist's segments are together. Raises FetchFaultError."""
+    playlist, base = line.text(url)
+    addresses = _text_segments(playlist, line.video)
+    texts: dict[str, str] = {}
+    left = line.video.page_bytes
+    for number, address in enumerate(addresses, 1):
+        if address in texts:
+            continue
+        try:
+            texts[address], size = _segment(line, urljoin(base, address))
+        except (FetchFaultError, ValueError) as fault:  # ValueError: what urljoin takes for no address
+            raise _bad(f"segment {number} of {len(addresses)}: {fault}") from None
+        left -= size
+        if left < 0:
+            raise FetchFaultError(ErrorClass.TOO_LARGE, f"more than {line.video.page_bytes} bytes", transient=False)
+    if not any(map(is_webvtt, texts.values())):
+        raise _bad("its segments are no WebVTT")
+    return join_segments(list(texts.values()))
+
+
+def _text_segments(playlist: str, video: VideoSettings) -> list[str]:
+    try:
+        check_playlist(playlist, video)
+    except RefusedVideo as refused:
+        raise _bad(str(refused)) from None
+    lines = [line.strip() for line in playlist.splitlines()]
+    for tag, words in _UNREAD.items():
+        if any(line.startswith(tag) and "METHOD=NONE" not in line for line in lines):
+            raise _bad(words)
+    addresses = [line for line in lines if line and not line.startswith("#")]
+    if len(addresses) > MAX_TEXT_SEGMENTS:
+        raise _bad(f"it is in {len(addresses)} segments, at most {MAX_TEXT_SEGMENTS} are asked for")
+    return addresses
+
+
+def _segment(line: Line, url: str) -> tuple[str, int]:
+    """The text, and how many bytes it was. Not one of the pages that lead to a video: neither counted nor kept."""
+    pages, size = line.pages, line.page_bytes
+    _, final, _, body, fault = line.page(Call(url))
+    line.pages, line.page_bytes = pages, size
+    for address in (url, final):
+        line.kept.pop(address, None)
+    if fault is not None:
+        raise fault
+    return body.decode("utf-8", "replace"), len(body)
+
+
+def _bad(words: str) -> FetchFaultError:
+    return FetchFaultError(ErrorClass.BAD_RESPONSE, words, transient=False)
 
 
 def is_live(info: dict[str, Any]) -> bool:

@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
@@ -17,12 +17,14 @@ from curation.media.video.facts import RefusedVideo, VideoFacts, VideoRefusal
 from curation.media.video.ffmpeg import FfmpegError, run
 from curation.media.video.info import VideoInfo, described_info
 from curation.media.video.pages import PageReaders
+from curation.media.video.tracks import Texts, beside, inside
 from curation.media.video.turns import Clock
 from curation.media.video.web import Visitor, Web
 from curation.recipe.network import FetchSettings
 from curation.recipe.video import VideoSettings
 
 if TYPE_CHECKING:
+    from curation.captions.timed_text.embedded import EmbeddedTrack
     from curation.media.video.line import Line
 
 DIRECT: Final = frozenset(
@@ -81,7 +83,8 @@ class VideoRules:
 
     folder: for finished files and partial ones, which another call with the same folder continues. probe: path and a
     moment by time.monotonic() -> the file's facts, or RefusedVideo; called in the threads. may_follow: whether an
-    address that a request leads to (its own, too) may be asked.
+    address that a request leads to (its own, too) may be asked. texts: as probe, for the subtitles in a file; they are
+    looked for where the recipe wants some.
     """
 
     settings: FetchSettings
@@ -89,6 +92,7 @@ class VideoRules:
     folder: Path
     probe: Callable[[Path, float], VideoFacts] | None = None
     may_follow: Callable[[str], bool] = lambda url: True
+    texts: Callable[[Path, float], list[EmbeddedTrack]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +153,7 @@ class VideoTransfer:
                 path.unlink(missing_ok=True)
 
     def _attempt(self, line: Line, readers: PageReaders, clock: Clock) -> Fetched:
-        from curation.media.video.players import is_live, subtitles
+        from curation.media.video.players import is_live
 
         info = self._described(line, readers, clock)
         seconds, most = info.get("duration"), self._rules.video.max_duration_s
@@ -161,8 +165,28 @@ class VideoTransfer:
         facts = self._probed(path, clock)
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        told = described_info(info, *subtitles(line, info))
-        return Fetched(path, path.stat().st_size, digest, told, facts)
+        return Fetched(path, path.stat().st_size, digest, self._told(line, info, path, clock), facts)
+
+    def _told(self, line: Line, info: dict[str, Any], path: Path, clock: Clock) -> VideoInfo:
+        """What is said of it, and its timed texts: those beside it, those of its player, and those in the file."""
+        from curation.media.video.players import subtitles
+
+        declared, failed = beside(line, self.request.tracks)
+        spoken = {each.language for each in declared if each.kind != "chapters"}
+        told = described_info(info, *subtitles(line, info, spoken))
+        held, unread = self._held(path, clock)
+        texts, missing = (*declared, *told.subtitles, *held), (*failed, *told.missing_subtitles, *unread)
+        return replace(told, subtitles=texts, missing_subtitles=missing)
+
+    def _held(self, path: Path, clock: Clock) -> Texts:
+        """The texts in the file; one that cannot be read for them stays a video."""
+        if self._rules.texts is None or not self._rules.video.subtitles:
+            return [], []
+        try:
+            return inside(self._rules.texts(path, clock.for_probe(PROBE_S)), self._rules.video.subtitles)
+        except RefusedVideo as refusal:
+            clock.check_run()
+            return [], [printable(f"in the file: {refusal}")]
 
     def _described(self, line: Line, readers: PageReaders, clock: Clock) -> dict[str, Any]:
         """What is at the address, a form chosen."""

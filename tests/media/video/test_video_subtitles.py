@@ -17,7 +17,7 @@ from curation.media.video.info import VideoInfo
 from curation.media.video.transfer import VideoOutcome, VideoRules
 from curation.recipe.network import FetchSettings
 from curation.recipe.video import VideoSettings
-from curation.testing.video_server import VideoServer
+from curation.testing.video_server import VideoServer, playlist
 
 _HOST = "a.test"
 
@@ -79,6 +79,14 @@ def test_an_automatic_track_stands_for_one_that_failed() -> None:
     assert by_hand == ([], ["en: HTTP status 410"])
 
 
+@pytest.mark.parametrize("offered", ["EN", "en-us", "EN_gb", "eng"])
+def test_a_language_in_another_spelling(offered: str) -> None:
+    info = {"subtitles": {offered: _form("here"), "enm": _form("other")}}
+    assert _tracks(_Line(["en"]), info) == ([(offered, False)], [])
+    found, missing = players.subtitles(_Line(["en"]), info, had=[offered])  # type: ignore[arg-type]
+    assert (found, missing) == ([], [])
+
+
 @pytest.mark.parametrize("tracks", [{}, None, {"fr": []}, {"frr": _form("x")}])
 def test_of_a_page_that_offers_none_it_is_told(tracks: dict[str, Any] | None) -> None:
     info = {} if tracks == {} else {"subtitles": tracks}
@@ -114,3 +122,78 @@ def test_files_have_no_place_for_subtitles(server: VideoServer, tmp_path: Path) 
     for path in ("/file/1.mp4", "/file/1"):  # known by its ending, and by its type
         outcome = _fetch(server.url(_HOST, path), server, tmp_path)
         assert (outcome.status, outcome.detail, outcome.info) == ("ok", "", VideoInfo())
+
+
+def _part(start: int, *texts: str) -> bytes:
+    """A segment of 6 s whose clock begins with it."""
+    cues = "".join(f"00:0{place}.000 --> 00:0{place}.900\n{text}\n\n" for place, text in enumerate(texts))
+    return f"WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:{900_000 + 540_000 * start},LOCAL:00:00.000\n\n{cues}".encode()
+
+
+def _with_track(server: VideoServer, listed: bytes) -> str:
+    """A page with a video and a track in segments."""
+    master = '#EXTM3U\n#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="s",NAME="English",LANGUAGE="en",URI="s/en.m3u8"\n'
+    master += '#EXT-X-STREAM-INF:BANDWIDTH=1000,RESOLUTION=640x360,CODECS="avc1.4d401f",SUBTITLES="s"\nv.m3u8\n'
+    server.files |= {"/f/all.m3u8": master.encode(), "/f/v.m3u8": playlist(["/file/1.ts"]), "/f/s/en.m3u8": listed}
+    return server.url(_HOST, "/f/all.m3u8")
+
+
+def _english(server: VideoServer, folder: Path, listed: bytes) -> tuple[str | None, tuple[str, ...]]:
+    outcome = _fetch(_with_track(server, listed), server, folder)
+    assert outcome.status == "ok", outcome.detail
+    text = next((track.text for track in outcome.info.subtitles), None)
+    missing = outcome.info.missing_subtitles
+    return text, tuple(line for line in missing if line.startswith("en"))
+
+
+def test_a_track_in_segments_is_one(server: VideoServer, tmp_path: Path) -> None:
+    server.files |= {"/f/s/0.vtt": _part(0, "A dog", "runs"), "/f/1.vtt": _part(1, "home")}
+    text, missing = _english(server, tmp_path, playlist(["0.vtt", "../1.vtt", "0.vtt"]))
+    assert missing == ()
+    said = "00:00:00.000 --> 00:00:00.900\nA dog\n\n00:00:01.000 --> 00:00:01.900\nruns\n\n"
+    assert text == f"WEBVTT\n\n{said}00:00:06.000 --> 00:00:06.900\nhome\n"
+    assert server.paths.count("/f/s/0.vtt") == 1
+
+
+def test_a_track_may_have_more_segments_than_a_page_has_requests(server: VideoServer, tmp_path: Path) -> None:
+    server.files |= {f"/f/s/{number}.vtt": _part(number, f"line {number}") for number in range(150)}
+    text, missing = _english(server, tmp_path, playlist([f"{number}.vtt" for number in range(150)]))
+    assert missing == ()
+    assert text is not None
+    assert text.count(" --> ") == 150
+    assert "00:14:54.000 --> 00:14:54.900\nline 149\n" in text
+
+
+_LOCKED = '#EXT-X-KEY:METHOD=AES-128,URI="k.key"'
+
+
+@pytest.mark.parametrize(
+    ("listed", "reason"),
+    [
+        (playlist(["0.vtt", "/gone/1.vtt"]), "segment 2 of 2: HTTP status 410"),
+        (playlist(["0.vtt", "http://["]), "segment 2 of 2: "),
+        (playlist(["0.vtt"], end=False), "the playlist has no end"),
+        (playlist(["0.vtt"], more=_LOCKED), "its segments are encrypted"),
+        (playlist(["0.vtt"], more='#EXT-X-MAP:URI="i.mp4"'), "its segments are MP4"),
+        (playlist(["0.vtt"], more="#EXT-X-BYTERANGE:9@0"), "its segments are parts of a file"),
+        (playlist(["/file/1.mp4"]), "its segments are no WebVTT"),
+        (playlist([f"{number}.vtt" for number in range(5001)]), "it is in 5001 segments, at most 5000 are asked for"),
+        (playlist([]), "a playlist without segments"),
+        (b"WEBVTT\n", "no playlist where one was promised"),
+    ],
+)
+def test_why_a_track_in_segments_is_missing(server: VideoServer, tmp_path: Path, listed: bytes, reason: str) -> None:
+    server.files["/f/s/0.vtt"] = _part(0, "A dog")
+    text, missing = _english(server, tmp_path, listed)
+    assert text is None
+    assert len(missing) == 1
+    assert missing[0].startswith(f"en: {reason}")
+
+
+def test_a_track_in_segments_is_bounded(server: VideoServer, tmp_path: Path) -> None:
+    large = _part(0, *["x" * 500_000] * 9)
+    server.files |= {f"/f/s/{number}.vtt": large for number in range(3)}
+    text, missing = _english(server, tmp_path, playlist(["0.vtt", "1.vtt", "2.vtt"]))
+    assert text is None
+    assert missing == ("en: more than 8388608 bytes",)
+    assert server.paths.count("/f/s/2.vtt") == 0

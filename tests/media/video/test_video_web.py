@@ -187,6 +187,7 @@ def test_a_host_that_asks_for_too_much_patience_is_left_alone() -> None:
 # ------------------------------------------------------------------------------------------- pages
 
 
+@pytest.mark.slow
 def test_a_page_that_keeps_yt_dlp_busy_is_left(server: VideoServer, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(pages, "THINK_S", 4.0)
     server.files["/trap"] = b"<html>" + b'<meta property="og:video:type" ' * 60_000
