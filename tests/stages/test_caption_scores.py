@@ -153,7 +153,7 @@ def test_alip_s_three_similarities(web: CaptionWeb, server: CaptionServer, embed
 
 def test_vectors_are_made_once(web: CaptionWeb, server: CaptionServer, embedder: Sums, tmp_path: Path) -> None:
     work = tmp_path / "work"
-    executed(recipe(web, server, clips=None), work)
+    before = {row["sample_id"] for row in rows(executed(recipe(web, server, clips=None), work), work, "samples")}
     frames, texts = len(embedder.frames), len(embedder.texts)
     made = recipe(web, server, clips=None)
     executed(made, work)
@@ -161,7 +161,9 @@ def test_vectors_are_made_once(web: CaptionWeb, server: CaptionServer, embedder:
     assert (len(embedder.frames), len(embedder.texts)) == (frames, texts)
     outcomes = executed(recipe(web, server, clips=None, count=7), work)
     assert len(embedder.frames) == frames + 2
-    assert len(embedder.texts) == texts + 2 * 4  # brief, detailed, short, alt
+    new = [row for row in rows(outcomes, work, "captions") if row["sample_id"] not in before]
+    assert len(new) == 2 * 4, "brief, detailed, short, alt"
+    assert len(embedder.texts) == texts + len({(row["media_bucket"], row["text"]) for row in new}), "once in a unit"
     are_cosines(outcomes, work, 4, tmp_path)
     frames, texts = len(embedder.frames), len(embedder.texts)
     more = recipe(web, server, clips=None, count=7)
