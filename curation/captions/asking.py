@@ -25,7 +25,7 @@ than FAILED_IN_A_ROW.
 
 
 MOST_CHARS: Final = 100
-"""Of an answer, for each token that was asked for: the longest token of large vocabularies has 128, most have 4."""
+"""Of an answer, for each token that was asked for: our own bound, far above what a token of a language is long."""
 
 
 class Replying(Protocol):

@@ -1,4 +1,4 @@
-"""Which captions stay: the best of each sample, the best of all samples, and which captioners are worth their cost.
+"""Which captions stay: the best of all samples, and which captioners are worth their cost.
 
 Scores are float32, as they are stored, and compared as such; NaN is no score.
 """
@@ -14,28 +14,9 @@ from curation.errors import StageError
 
 Scores = npt.NDArray[np.float32]
 Counts = npt.NDArray[np.int64]
-Places = npt.NDArray[np.int64]
 
-PANDA_MIN_SCORE: Final = 0.43
-"""Of Panda-70M's own matching model: 89.6 % of its captions score more."""
 BINS: Final = 1 << 16
 """Of each of the two histograms that find a cutoff: the upper, then the lower half of a score's 32 bits."""
-
-
-def best_of_each(samples: Places, scores: Scores, min_score: float | None = None) -> Places:
-    """The row of the highest score per sample, among (N,) rows: ascending by sample number.
-
-    Of equal scores the first row is taken. Samples none of whose scores reaches min_score have no row.
-    """
-    scores = np.asarray(scores, np.float32)
-    able = ~np.isnan(scores)
-    if min_score is not None:
-        able &= scores >= np.float32(min_score)
-    rows = np.flatnonzero(able)
-    rows = rows[np.lexsort((rows, -scores[rows], samples[rows]))]
-    first = np.ones(len(rows), np.bool_)
-    first[1:] = samples[rows[1:]] != samples[rows[:-1]]
-    return rows[first]
 
 
 def global_cutoff(scores: Scores, top: int) -> float:
@@ -78,7 +59,7 @@ def cutoff_in(bin_: int, lower: Counts, place: int) -> float:
     return float(np.array(pattern, np.uint32).view(np.float32))
 
 
-def teacher_order(well: npt.NDArray[np.bool_]) -> tuple[Places, npt.NDArray[np.float64]]:
+def teacher_order(well: npt.NDArray[np.bool_]) -> tuple[Counts, npt.NDArray[np.float64]]:
     """All teachers in the order in which they add most, and the share of samples captioned well up to each (Panda-70M).
 
     well: (samples, teachers), whether a teacher's caption is good. First the best one, then again and again the one

@@ -38,8 +38,6 @@ NO_CUTOFF = -2.0
 _HELD = 1 << 19
 """Rows of counts in memory: 40 MB."""
 
-Floats = npt.NDArray[np.float32]
-
 
 class ChosenCaptions(UnitStage):
     """The first in `choose.order`, or the one most like its picture, as the rule has it.

@@ -12,7 +12,6 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from curation.captions.selection import (
     BINS,
-    best_of_each,
     cutoff_bin,
     cutoff_in,
     global_cutoff,
@@ -28,32 +27,6 @@ ANY = st.floats(width=32)  # infinities, numbers next to 0, and NaN, too
 
 def scores_of(values: list[float]) -> np.ndarray:
     return np.array(values, np.float32)
-
-
-def naive_best(samples: list[int], scores: list[float], least: float | None) -> list[int]:
-    best: dict[int, int] = {}
-    for row, (sample, score) in enumerate(zip(samples, scores, strict=True)):
-        if math.isnan(score) or (least is not None and np.float32(score) < np.float32(least)):
-            continue
-        if sample not in best or np.float32(score) > np.float32(scores[best[sample]]):
-            best[sample] = row
-    return [best[sample] for sample in sorted(best)]
-
-
-@given(st.lists(st.tuples(st.integers(0, 5), SCORES)), st.none() | st.sampled_from([0.0, 0.43]) | st.floats(-1, 1))
-def test_the_best_of_each(rows: list[tuple[int, float]], least: float | None) -> None:
-    samples, scores = [row[0] for row in rows], [row[1] for row in rows]
-    found = best_of_each(np.array(samples, np.int64), scores_of(scores), least)
-    assert found.tolist() == naive_best(samples, scores, least)
-
-
-def test_the_best_by_hand() -> None:
-    """Sample 7: the first of two equals. 9: at the threshold as float32 has it. 8: below it. 3: no score."""
-    samples = np.array([9, 7, 7, 8, 7, 3])
-    scores = scores_of([0.43, 0.6, 0.7, 0.429, 0.7, math.nan])
-    assert best_of_each(samples, scores, 0.43).tolist() == [2, 0]
-    assert best_of_each(samples, scores).tolist() == [2, 3, 0]
-    assert best_of_each(samples[:0], scores[:0]).tolist() == []
 
 
 @given(st.lists(ANY | SCORES, max_size=60), st.integers(1, 70))
@@ -88,7 +61,6 @@ def test_exactly_so_many_stay_but_for_ties() -> None:
 def test_wider_numbers_are_scores_of_four_bytes() -> None:
     wide = np.array([0.43, 0.1, 0.9, 0.4])
     assert global_cutoff(wide, 2) == float(np.float32(0.43))
-    assert best_of_each(np.arange(4), wide, 0.43).tolist() == [0, 2]
 
 
 def test_the_best_none() -> None:

@@ -11,7 +11,6 @@ import pytest
 from faults_captions import CaptionWeb, Sums, Told, are_lawful, caption_web, served, teacher, two_shots
 from faults_films import executed, rows
 
-import curation.stages.caption_scores as scores_module
 from curation.crawl.urls import media_id
 from curation.errors import StageError
 from curation.forget import Copies, Request, forget
@@ -29,13 +28,6 @@ ALL_TEXTS = {"duplicates": {"max_distance": None, "texts": "all"}}
 def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CaptionWeb]:
     with caption_web(tmp_path_factory.mktemp("web"), two_shots(tmp_path_factory.mktemp("films"))) as started:
         yield started
-
-
-@pytest.fixture
-def embedder(monkeypatch: pytest.MonkeyPatch) -> Sums:
-    made = Sums()
-    monkeypatch.setattr(scores_module, "embedder_of", lambda *given: made)
-    return made
 
 
 @pytest.fixture

@@ -44,13 +44,6 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CaptionWeb]:
 
 
 @pytest.fixture
-def embedder(monkeypatch: pytest.MonkeyPatch) -> Sums:
-    made = Sums()
-    monkeypatch.setattr(scores_module, "embedder_of", lambda *given: made)
-    return made
-
-
-@pytest.fixture
 def server() -> Iterator[CaptionServer]:
     with CaptionServer(answer=Told()) as started:
         yield started
