@@ -19,9 +19,16 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: setup ## the whole pipeline on a small web that is generated on the spot
+demo: setup $(VENV)/torch ## the whole pipeline on a small web that is generated on the spot: shards, report, training steps
 	@$(BIN)/python -m curation.testing demo-output/web
 	@$(BIN)/python -m curation.testing serve -- $(BIN)/curation run recipes/demo.yaml --work demo-output/run --set fetch.network.mirror={mirror}
+	@$(BIN)/curation report --work demo-output/run
+	@$(BIN)/python examples/train_clip.py demo-output/run --steps 60
+
+$(VENV)/torch: $(VENV)/ready
+	@echo "installing torch, for what trains"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	@touch $@
 
 test: setup ## the tests (10 minutes at most on 2 cores)
 	@$(BIN)/python -m pytest -m "not slow"

@@ -7,6 +7,7 @@ from bench import (
     chapters,
     cut_detection,
     cutting,
+    export,
     fetching,
     fetching_faulty,
     fetching_memory,
@@ -28,6 +29,7 @@ ROWS: dict[str, Row] = {
         subtitles.ROW,
         *(fetching.ROW, fetching_faulty.ROW, fetching_memory.ROW),
         *(*cut_detection.ROWS, *cutting.ROWS),
+        *export.ROWS,
     )
 }
 """All rows, by name."""

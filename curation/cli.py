@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from curation import commands, workflow
+from curation.cli_manifest import register
 from curation.cli_vocab import build, vocab
 from curation.concepts import MatchOptions, Vocabulary
 from curation.errors import CurationError, InputError, RecipeError
@@ -32,6 +33,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(vocab, name="vocab")
+register(app)
 
 RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML file, see recipes/")]
 WorkFolder = Annotated[
@@ -107,8 +109,11 @@ def describe(
 
 
 @app.command()
-def why(id: Annotated[str, typer.Argument(metavar="ID", help="a media_id or a pair_id")], work: WorkFolder) -> None:
-    """Tell where a media or a pair comes from, what matched, and why it was kept or not."""
+def why(
+    id: Annotated[str, typer.Argument(metavar="ID", help="a media_id, a pair_id, or a sample_id (of a clip: clip_id)")],
+    work: WorkFolder,
+) -> None:
+    """Tell where a media, a pair or a sample comes from, what matched, why it was kept or not, and where it lies."""
     commands.why(id, work, out)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from curation.inspect.plan_text import plan_lines
 from curation.inspect.vocabulary import VocabularyReport
 from curation.inspect.vocabulary_text import vocabulary_lines
 from curation.inspect.why import why as looked_up
+from curation.inspect.why_manifest import media_and_sample
 from curation.inspect.why_media import why_media_lines
 from curation.inspect.why_text import why_lines
 from curation.pipeline import ALL_STAGES, stages_of
@@ -51,11 +52,12 @@ def describe(dataset: str | None, work: str | None, out: Console, *, markdown: b
 
 
 def why(id: str, work: str, out: Console) -> None:
-    """Why a media or a pair is in the selection or not."""
+    """Why a media, a pair or a sample is in the selection and in the manifest, or not."""
+    media, sample_id = media_and_sample(id)
     with storage_errors(Store.at(work)):
         catalog = _catalog(work)
-        story = looked_up(catalog, id)
-        _print(out, [*why_lines(story), *why_media_lines(catalog, story.media_id)])
+        story = looked_up(catalog, media)
+        _print(out, [*why_lines(story), *why_media_lines(catalog, story.media_id, sample_id)])
 
 
 def explain(concept: str, folders: Sequence[str], out: Console) -> None:
@@ -89,15 +91,19 @@ def check_json(path: str | None) -> None:
 
 def vocab_lint(report: VocabularyReport, out: Console, *, shown: int, json: str | None) -> None:
     """What is wrong with a vocabulary, and what it finds in texts; as JSON into a file too, or as JSON alone to "-"."""
+    tell(lambda: vocabulary_lines(report, width=out.width, shown=shown), report.to_json(), out, json)
+
+
+def tell(lines: Callable[[], Sequence[str]], tree: str, out: Console, json: str | None) -> None:
+    """Prints lines, and writes JSON into a file, too, if one is named; to "-" goes JSON alone."""
     if json == "-":
         with _output_errors():
-            typer.echo(report.to_json().encode(), nl=False)  # bytes, so that it is UTF-8 whatever the terminal takes
+            typer.echo(tree.encode(), nl=False)  # bytes, so that it is UTF-8 whatever the terminal takes
         return
-    lines = vocabulary_lines(report, width=out.width, shown=shown)
-    _print(out, [line.encode(out.encoding, "replace").decode(out.encoding) for line in lines])
+    _print(out, [line.encode(out.encoding, "replace").decode(out.encoding) for line in lines()])
     if json is not None:
         try:
-            Path(json).write_text(report.to_json(), encoding="utf-8")
+            Path(json).write_text(tree, encoding="utf-8")
         except OSError as error:
             raise _unwritable(json, error) from None
 

@@ -65,3 +65,4 @@ class Reason(StrEnum):
     BAD_PAGE = "bad_page"
     PAGE_TIMEOUT = "page_timeout"
     PLACEHOLDER = "placeholder"
+    OVERLAP = "overlap"

@@ -14,9 +14,11 @@ from curation.stages.clips import Clips
 from curation.stages.count import Count
 from curation.stages.draw import Draw
 from curation.stages.duplicates import Duplicates
+from curation.stages.entry_probabilities import EntryProbabilities
 from curation.stages.extract import Extract
 from curation.stages.fetch import Fetch
 from curation.stages.kept_clips import KeptClips
+from curation.stages.manifest import ManifestStage
 from curation.stages.match import Match
 from curation.stages.near import Near
 from curation.stages.near_clips import NearClips
@@ -25,6 +27,7 @@ from curation.stages.rebalance import Rebalance
 from curation.stages.samples import Samples
 from curation.stages.scenes import Scenes
 from curation.stages.scores import Scores
+from curation.stages.shards import Shards
 from curation.stages.source_files import SourceFiles
 from curation.stages.survive import Survive
 from curation.stages.term_counts import TermCounts
@@ -56,11 +59,11 @@ MEDIA_STAGES: tuple[Stage, ...] = (
     *VIDEO_STAGES,
     Survive(),  # kept_pairs, media ...  -> survivors      per bucket
     Rebalance(),  # survivors              -> final_pairs    per bucket
+    Samples(),  # final_pairs, media, clips -> samples     per bucket; shuffles texts of copies
 )
 """What follows the selection where the recipe has a section fetch."""
 
 CAPTION_STAGES: tuple[Stage, ...] = (
-    Samples(),  # final_pairs, media, clips -> samples     per bucket; shuffles texts of copies
     Captions(),  # samples, videos        -> captions       per bucket
     CaptionScores(),  # captions, samples -> caption_scores per bucket; where the recipe asks for similarities
     ChosenCaptions(),  # captions ...     -> chosen_captions  per bucket
@@ -68,7 +71,16 @@ CAPTION_STAGES: tuple[Stage, ...] = (
 )
 """What follows where the recipe has a section captions."""
 
-ALL_STAGES = STAGES + MEDIA_STAGES + CAPTION_STAGES
+MANIFEST_STAGES: tuple[Stage, ...] = (
+    ManifestStage(),  # samples, captions ... -> manifest  per bucket
+    EntryProbabilities(),  # rebalance, manifest -> entry_probabilities  in one piece
+)
+"""What ends every run that fetches: what training jobs read."""
+
+EXPORT_STAGES: tuple[Stage, ...] = (Shards(),)  # manifest -> shards: tars for trainers, a unit each
+"""What follows where the recipe has a section shards."""
+
+ALL_STAGES = STAGES + MEDIA_STAGES + CAPTION_STAGES + MANIFEST_STAGES + EXPORT_STAGES
 
 
 def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
@@ -77,6 +89,7 @@ def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
         return STAGES
     left_out = () if recipe.clips is not None else VIDEO_STAGES
     left_out += tuple(stage for stage in CAPTION_STAGES if not _is_asked_for(stage, recipe.captions))
+    left_out += () if recipe.shards is not None else EXPORT_STAGES
     return tuple(stage for stage in ALL_STAGES if stage not in left_out)
 
 

@@ -14,7 +14,7 @@ import duckdb
 import fsspec
 import pyarrow as pa
 
-from curation.media.refusals import ABOUT, Tombstones
+from curation.media.refusals import ABOUT, Tombstones, about_in_lists
 from curation.schemas import MEDIA, Dataset
 from curation.storage import Store
 
@@ -98,17 +98,21 @@ def open_duckdb(
     return connection
 
 
-def leave_out_forgotten(store: Store, connection: duckdb.DuckDBPyConnection, of: Dataset) -> str:
+def leave_out_forgotten(
+    store: Store, connection: duckdb.DuckDBPyConnection, of: Dataset, table: str = "forgotten_media"
+) -> str:
     """The end of `select` by which rows of forgotten media are left out; empty where there are none.
 
-    The ledger's rows stay once they say no more than that.
+    The ledger's rows stay once they say no more than that. table: of the store's forgotten media, made if missing.
     """
     columns = [name for name in ABOUT if name in of.columns]
     if not columns or not (media_ids := Tombstones.read(store).media_ids):
         return ""
-    connection.execute("CREATE TEMP TABLE IF NOT EXISTS forgotten_media AS SELECT unnest(?) AS media_id",
+    connection.execute(f"CREATE TEMP TABLE IF NOT EXISTS {table} AS SELECT unnest(?) AS media_id",
                        [sorted(media_ids)])  # fmt: skip
-    gone = (f"coalesce({name} IN (SELECT media_id FROM forgotten_media), false)" for name in columns)
+    gone = [f"coalesce({name} IN (SELECT media_id FROM {table}), false)" for name in columns]
+    gone += [f"list_has_any([item.{field} FOR item IN {name}], (SELECT list(media_id) FROM {table}))"
+             for name, field in about_in_lists(of.schema)]  # fmt: skip
     stays = " OR media_url = ''" if of.name == MEDIA.name else ""
     return f" WHERE NOT ({' OR '.join(gone)}){stays}"
 
@@ -117,24 +121,25 @@ def select(of: Dataset, files: Sequence[str], columns: Sequence[str] | None = No
     """A SELECT over Parquet files, in the order of the dataset's columns; typed and empty where there are no files."""
     names = [f'"{name}"' for name in columns or of.columns]  # offset is a word of SQL
     if files:
-        listed = ", ".join(map(_literal, files))
+        listed = ", ".join(map(literal, files))
         # off, because rejections/stage=extract/... is a folder name, not a column
         return f"SELECT {', '.join(names)} FROM read_parquet([{listed}], hive_partitioning = false)"
-    kinds = (_sql_type(of.schema.field(name).type) for name in columns or of.columns)
+    kinds = (sql_type(of.schema.field(name).type) for name in columns or of.columns)
     typed = (f"CAST(NULL AS {kind}) AS {name}" for name, kind in zip(names, kinds, strict=True))
     return f"SELECT {', '.join(typed)} WHERE false"
 
 
-def _sql_type(kind: pa.DataType) -> str:
+def sql_type(kind: pa.DataType) -> str:
+    """DuckDB's name of a type."""
     if pa.types.is_list(kind):
-        return f"{_sql_type(kind.value_type)}[]"
+        return f"{sql_type(kind.value_type)}[]"
     if pa.types.is_struct(kind):
-        fields = (f'"{field.name}" {_sql_type(field.type)}' for field in kind)
+        fields = (f'"{field.name}" {sql_type(field.type)}' for field in kind)
         return f"STRUCT({', '.join(fields)})"
     return _SQL_TYPES[kind]
 
 
-def _literal(path: str) -> str:
+def literal(path: str) -> str:
     """A path as an SQL string that no character of makes a pattern."""
     exact = "".join(f"[{char}]" if char in "*?[" else char for char in path)
     return "'" + exact.replace("'", "''") + "'"

@@ -10,6 +10,7 @@ import errno
 import io
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -154,6 +155,27 @@ class Store:
             left.unlink(missing_ok=True)
         with _renamed(target) as local:
             yield local
+
+    def copy(self, path: str, to: str) -> None:
+        """A finished file under another name as well: linked where the disk can, and never copied through this process
+        where an object store can. Replaces what was there, whole or not at all. Raises FileNotFoundError.
+        """
+        if not self.is_local:
+            self._fs.cp_file(self.url(path), self.url(to))
+            return
+        target = Path(self.url(to))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = target.with_name(f".{target.name}.{uuid4().hex[:8]}")
+        try:
+            scratch.hardlink_to(self.url(path))
+        except FileNotFoundError:
+            raise
+        except OSError:  # no links here, or too many of this file
+            with Path(self.url(path)).open("rb") as source, self.whole(to) as file:
+                shutil.copyfileobj(source, file)
+            return
+        scratch.replace(target)
+        _sync_folder(target.parent)
 
     def size(self, path: str) -> int | None:
         """Bytes of a file; None where there is none."""

@@ -21,14 +21,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from curation.export.webdataset import FOLDER as EXPORTED
 from curation.media.journal import read_segment
 from curation.media.keeping import refused_row
-from curation.media.refusals import ABOUT, FORGOTTEN, Mask, Tombstones, blanked
+from curation.media.refusals import ABOUT, FORGOTTEN, Mask, Tombstones, about_in_lists, blanked
 from curation.runner.catalog import Catalog
 from curation.runner.lease import RUN_FILE, Lease
 from curation.runner.stage import Manifest, Stage
 from curation.runner.units import Unit, UnitReport, UnitWriter, read_report, report_path, reports_folder
-from curation.schemas import CANDIDATES, CLIPS, MEDIA, REJECTIONS, Dataset
+from curation.schemas import CANDIDATES, CLIPS, MANIFEST, MEDIA, REJECTIONS, SHARD_SAMPLES, Dataset
 from curation.stages.buckets import conformed
 from curation.stages.captions import ANSWERS
 from curation.stages.clips import PARTS, keep_clips
@@ -38,6 +39,8 @@ from curation.stages.fetch_videos import keep_videos
 from curation.stages.ledger import IMAGE_SHARDS, ledger_rows, write_rows
 from curation.stages.pairs import origin_path
 from curation.stages.row_shards import TARS
+from curation.stages.shard_files import keep_samples
+from curation.stages.shard_index import renew_index
 from curation.storage import Store
 
 _URLS = ("media_url", "final_url")
@@ -75,7 +78,8 @@ class TakingOut:
 
     def run(self) -> None:
         self._touched = self._media_with_forgotten_texts()
-        for stage in self.catalog.stages.values():
+        # Exports first: a tar does not say of whom a text in it was said, as the datasets do that are touched after it.
+        for stage in sorted(self.catalog.stages.values(), key=lambda stage: SHARD_SAMPLES not in stage.outputs):
             self._stage(stage)
         self._plans()
         self._journals()
@@ -89,7 +93,7 @@ class TakingOut:
             for dataset in stage.outputs
             if set(ABOUT) & set(dataset.columns)
             for path in parquet_files(self.store, _folder(stage, dataset))
-            if self._is_dirty(path, dataset.columns)
+            if self._is_dirty(path, dataset)
         }
         if not dirty:
             return
@@ -115,6 +119,12 @@ class TakingOut:
         for name in _URLS:
             if name in batch.schema.names:
                 mask |= self.tombstones.of(nothing, batch.column(name))
+        for name, about in about_in_lists(batch.schema):
+            lists = batch.column(name)
+            ids = pc.struct_field(lists.flatten(), about)
+            gone = self.tombstones.of(ids, pa.nulls(len(ids), pa.string()))
+            mask[np.asarray(pc.list_parent_indices(lists))[gone]] = True
+            mask |= np.asarray(pc.is_in(batch.column("media_id"), value_set=self._touched))  # captions of them, too
         if "captioner" in batch.schema.names:  # what models said may repeat what they were told
             is_ours = pc.and_(pc.is_in(batch.column("media_id"), value_set=self._touched),
                               pc.is_null(batch.column("text_media_id")))  # fmt: skip
@@ -134,14 +144,18 @@ class TakingOut:
                         found |= set(batch.column("media_id").filter(pa.array(gone)).to_pylist())
         return pa.array(sorted(found - self.tombstones.media_ids), pa.string())
 
-    def _is_dirty(self, path: str, columns: list[str]) -> bool:
-        """Whether there is anything left in a file of some columns."""
+    def _is_dirty(self, path: str, dataset: Dataset) -> bool:
+        """Whether there is anything left in a file of a dataset."""
+        columns = dataset.columns
         wanted = [name for name in (*ABOUT, *_URLS, "captioner") if name in columns]
+        wanted += [f"{name}.list.element.{about}" for name, about in about_in_lists(dataset.schema)]
         dirty = False
         for batch in self.store.batches([path], wanted):
             left = self._left(batch)
+            if dataset is SHARD_SAMPLES:
+                left |= np.asarray(pc.is_in(batch.column("media_id"), value_set=self._touched))
             dirty = dirty or bool(left.any())
-            if "media_url" in columns:
+            if "media_url" in columns and dataset is not MANIFEST:  # it holds media that stay, with texts that go
                 self._media |= set(batch.column("media_id").filter(pa.array(left)).to_pylist())
         return dirty
 
@@ -161,15 +175,26 @@ class TakingOut:
             self._ledger(report, writer)
         elif CLIPS in stage.outputs:
             keep_clips(report, self.tombstones.media_ids, self.store, writer)
+        elif SHARD_SAMPLES in stage.outputs:
+            keep_samples(report, self._not_exported, self.store, writer)
+            self.shards += len(report.files.get(TARS, []))
+            self.bytes_removed += sum(entry.size_bytes for entry in report.files.get(TARS, []))
         else:
             self._rows(stage, report, dirty, writer)
-        told = {name: getattr(report, name) for name in ("finished_at", "wall_s", "cpu_s", "facts")}
-        done = replace(writer.commit(), **told)
+        told = {name: getattr(report, name) for name in ("finished_at", "wall_s", "cpu_s")}
+        made = writer.commit()
+        done = replace(made, **told, facts={**report.facts, **made.facts})
         self.store.put_json(report_path(stage.name, unit), done.to_json())
+        before = {entry for entries in report.files.values() for entry in entries}
         self.bytes_written += sum(
-            entry.size_bytes for entries in done.files.values() for entry in entries if entry.path not in _paths(report)
+            entry.size_bytes for entries in done.files.values() for entry in entries if entry not in before
         )
         return done
+
+    @property
+    def _not_exported(self) -> frozenset[str]:
+        """Media whose samples leave exported tars: what these tell of a text is not told apart from the rest."""
+        return self.tombstones.media_ids | set(self._touched.to_pylist())
 
     def _ledger(self, report: UnitReport, writer: UnitWriter) -> None:
         """Rows of forgotten media say nothing but that; shards are written anew without them."""
@@ -220,6 +245,8 @@ class TakingOut:
             counts.update(report.counts)
         manifest = replace(manifest, reports=told, counts=dict(sorted(counts.items())))
         self.lease.check()
+        if SHARD_SAMPLES in stage.outputs:
+            renew_index(self.store, manifest)
         pointer = self.catalog.pointer(stage.name)
         if pointer is not None and pointer.version == manifest.version:
             self.catalog.publish(replace(manifest, inputs=pointer.inputs))
@@ -266,8 +293,9 @@ class TakingOut:
 
     def _shards(self) -> None:
         """Shards that nothing refers to any more, and that hold forgotten media."""
-        stages = [stage for stage in self.catalog.stages.values() if {MEDIA, CLIPS} & set(stage.outputs)]
-        folders = (f"{dataset.name}/{TARS}" for dataset in (MEDIA, CLIPS))
+        holding = {MEDIA, CLIPS, SHARD_SAMPLES}
+        stages = [stage for stage in self.catalog.stages.values() if holding & set(stage.outputs)]
+        folders = (f"{MEDIA.name}/{TARS}", f"{CLIPS.name}/{TARS}", EXPORTED)
         paths = {path for folder in folders for path in self.store.sizes(folder) if path.endswith(".tar")}
         for stage in stages if paths else []:
             paths -= {path for report in stored_reports(self.store, stage).values() for path in _paths(report)}
@@ -276,7 +304,8 @@ class TakingOut:
                 reports = {} if manifest is None else manifest.reports
                 paths -= {path for report in reports.values() for path in _paths(report)}
         for path in sorted(paths):
-            if self.tombstones.media_ids & set(_keys(self.store, path)):
+            exported = path.startswith(f"{EXPORTED}/")
+            if (self._not_exported if exported else self.tombstones.media_ids) & set(_keys(self.store, path)):
                 self._remove(path)
                 self.shards += 1
         for path in [*self.store.sizes(VIDEO_FILES), *self.store.sizes(PARTS)]:

@@ -19,7 +19,9 @@ from curation.recipe.captions import TextsCaptioner
 Row = Mapping[str, Any]
 
 _RANK = {source: rank for rank, source in enumerate(TEXT_SOURCES)}
-_SHARE = 0.5
+NO_SOURCE = "text"
+"""Kind of texts that nobody said where they stand."""
+SHARE = 0.5
 """Of the part that a text or chapter is about, or of the clip, whichever is shorter, that has to lie in the other: then
 the text is about the clip, too."""
 
@@ -58,7 +60,7 @@ class Words:
             sources = sorted(text["text_sources"], key=lambda name: (_RANK.get(name, len(_RANK)), name))
             span = self._span(text["start_ms"], self._end_of(text))
             if span is not None:
-                kind = _kind(sources[0]) if sources else "text"
+                kind = kind_of_source(sources[0]) if sources else NO_SOURCE
                 rank = _RANK.get(sources[0], len(_RANK)) if sources else len(_RANK)
                 ids = text["pair_id"], text["text_media_id"]
                 found.append((rank, *ids, Caption(kind, text["text"], *span, None, text["lang"], *ids)))
@@ -113,13 +115,13 @@ class Words:
             return None, None
         until = max(end_ms, start_ms)
         begin, end = max(start_ms, self._start_ms), min(until, self._end_ms)
-        if end - begin <= 0 or end - begin < _SHARE * min(until - start_ms, self._duration_ms):
+        if end - begin <= 0 or end - begin < SHARE * min(until - start_ms, self._duration_ms):
             return None
         if (begin, end) == (self._start_ms, self._end_ms):
             return None, None
         return begin - self._start_ms, end - self._start_ms
 
 
-def _kind(source: str) -> str:
+def kind_of_source(source: str) -> str:
     """schema:hasPart -> schema_haspart: what kinds are made of."""
     return "".join(char if char.isalnum() else "_" for char in source.lower())

@@ -17,6 +17,7 @@ from curation.errors import WorkFolderError
 from curation.inspect.caption_tables import CaptionTables
 from curation.inspect.card_captions import captions_section
 from curation.inspect.card_clips import clips_section
+from curation.inspect.card_manifest import manifest_section
 from curation.inspect.card_media import media_section
 from curation.inspect.card_sizes import sizes_at_other_thresholds
 from curation.inspect.card_tables import FACETS, CardTables, Row
@@ -26,7 +27,7 @@ from curation.inspect.wording import changed_settings
 from curation.pipeline import stages_of
 from curation.query import open_duckdb
 from curation.recipe import Pairs as PairsSection
-from curation.recipe import Recipe
+from curation.recipe import Recipe, recipe_hash
 from curation.runner.catalog import Catalog
 from curation.runner.stage import Manifest
 from curation.schemas import REJECTIONS, SITE_RULES
@@ -54,15 +55,26 @@ _FUNNEL = (
 def build_card(catalog: Catalog, recipe: Recipe) -> Row:
     """The card of a finished run. Raises WorkFolderError or StaleDatasetError where a stage is missing or outdated."""
     manifests = {stage.name: catalog.visible(stage.name) for stage in stages_of(recipe)}
+    card = {
+        "card_version": CARD_VERSION,
+        "recipe": _recipe(recipe, manifests),
+        "versions": _versions(recipe, manifests),
+        **card_sections(catalog, manifests, recipe.card.top_entries),
+    }
+    card["published"] = _published(card)
+    card["notes"] = _notes(card, recipe, manifests)
+    card["run"] = _run(catalog, recipe, manifests)
+    return card
+
+
+def card_sections(catalog: Catalog, manifests: Manifests, top_entries: int) -> Row:
+    """What datasets alone say, whatever stages there are behind balance: manifests holds all up to it at least."""
     database = open_duckdb(catalog.store, memory_limit=_MEMORY_LIMIT, threads=min(_MOST_THREADS, os.cpu_count() or 1))
     try:
         tables = CardTables(catalog, manifests, database)
         balance = manifests["balance"]
         matching, balanced = _matching(tables, manifests), _balanced(tables, manifests)
-        card = {
-            "card_version": CARD_VERSION,
-            "recipe": _recipe(recipe, manifests),
-            "versions": _versions(recipe, manifests),
+        return {
             "inputs": _inputs(catalog, manifests["extract"]),
             "funnel": _funnel(tables, manifests),
             "rejections": [
@@ -83,15 +95,12 @@ def build_card(catalog: Catalog, recipe: Recipe) -> Row:
             "media": media_section(manifests),
             "clips": clips_section(manifests),
             "captions": captions_section(CaptionTables(catalog, manifests, database), manifests),
-            "top_entries": tables.top_entries(recipe.card.top_entries),
+            "manifest": manifest_section(manifests),
+            "top_entries": tables.top_entries(top_entries),
             "breakdowns": {facet: tables.breakdown(facet) for facet in FACETS},
         }
     finally:
         database.close()
-    card["published"] = _published(card)
-    card["notes"] = _notes(card, recipe, manifests)
-    card["run"] = _run(catalog, recipe, manifests)
-    return card
 
 
 def write_card(catalog: Catalog, recipe: Recipe) -> Row:
@@ -115,11 +124,6 @@ def _known_card(catalog: Catalog) -> Row:
     except WorkFolderError:
         return {}
     return known if isinstance(known, dict) and isinstance(known.get("run"), dict) else {}
-
-
-def recipe_hash(recipe: Recipe) -> str:
-    """First 32 hex digits of SHA-256 over the recipe, without what changes no result (runtime, card)."""
-    return digest(recipe.model_dump(mode="json", exclude={"runtime", "card"}))
 
 
 def _recipe(recipe: Recipe, manifests: Manifests) -> Row:

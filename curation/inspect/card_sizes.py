@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from curation.balance import CriticalHistogram, Rule
 from curation.balance.thresholds import Scale
-from curation.inspect.card_tables import CardTables, Row
 
 FACTORS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Multiples of the present threshold; none goes below 1, the smallest threshold there is."""
 
+Row = dict[str, Any]
 Thresholds = dict[str, dict[str, float]]  # modality -> language -> t
-Histograms = dict[str, dict[str, tuple[CriticalHistogram, CriticalHistogram]]]  # modality -> language -> (pairs, media)
+Histograms = tuple[CriticalHistogram, CriticalHistogram]  # of pairs, of media
+Steps = list[tuple[float, float]]  # (multiple of the present threshold, threshold)
+
+
+class Sizes(Protocol):
+    """Where sizes are read: `entry_tables.EntryTables` with a count of what was kept."""
+
+    def counts(self, modality: str) -> dict[str, npt.NDArray[np.int64]]: ...
+
+    def histogram(self, modality: str, lang: str) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]: ...
+
+    def size(self, dataset: str, modality: str | None = None, lang: str | None = None) -> tuple[int, int]: ...
 
 
 def sizes_at_other_thresholds(
-    tables: CardTables, thresholds: Thresholds, pivot: str, rule: Rule
+    tables: Sizes, thresholds: Thresholds, pivot: str, rule: Rule
 ) -> dict[str, list[Row]]:
     """by_language: each language on its own. whole: the pivot at t, all other languages following by its tail share.
 
     Between the bins' edges a size is interpolated; at_least and at_most are certain. The present t is counted.
     """
     histograms = {
-        modality: {lang: _histograms(tables, modality, lang) for lang in of_lang}
+        modality: {lang: histograms_of(tables, modality, lang) for lang in of_lang}
         for modality, of_lang in thresholds.items()
     }
     return {
@@ -33,12 +45,13 @@ def sizes_at_other_thresholds(
             row
             for modality, of_lang in thresholds.items()
             for lang, t in of_lang.items()
-            for row in _language(tables, modality, lang, t, histograms[modality][lang])
+            for row in sizes_of_language(tables, modality, lang, ladder(t), histograms[modality][lang])
         ],
         "whole": [
             row
             for modality, of_lang in thresholds.items()
-            for row in _whole(tables, modality, of_lang, histograms[modality], (pivot, rule))
+            if pivot in of_lang
+            for row in sizes_of_all(tables, modality, ladder(of_lang[pivot]), histograms[modality], (pivot, rule))
         ],
     }
 
@@ -50,36 +63,34 @@ def ladder(t: float) -> list[tuple[float, float]]:
     return sorted((factor, value) for value, factor in found.items())
 
 
-def _histograms(tables: CardTables, modality: str, lang: str) -> tuple[CriticalHistogram, CriticalHistogram]:
+def histograms_of(tables: Sizes, modality: str, lang: str) -> Histograms:
     bins, pairs, media = tables.histogram(modality, lang)
     return CriticalHistogram.from_bins(bins, pairs), CriticalHistogram.from_bins(bins, media)
 
 
-def _language(
-    tables: CardTables, modality: str, lang: str, t: float, histograms: tuple[CriticalHistogram, CriticalHistogram]
-) -> list[Row]:
-    counted = tables.size("kept_pairs", modality, lang)
+def sizes_of_language(tables: Sizes, modality: str, lang: str, steps: Steps, histograms: Histograms) -> list[Row]:
+    """A language on its own at each step; at factor 1 what was kept is counted."""
     rows = []
-    for factor, at in ladder(t):
+    for factor, at in steps:
+        counted = tables.size("kept_pairs", modality, lang) if factor == 1.0 else (None, None)
         row: Row = {"modality": modality, "lang": lang, "factor": factor, "t": at}
         for unit, histogram, known in zip(("pairs", "media"), histograms, counted, strict=True):
-            row |= _size(unit, [histogram], [at], known if factor == 1.0 else None)
+            row |= _size(unit, [histogram], [at], known)
         rows.append(row)
     return rows
 
 
-def _whole(
-    tables: CardTables,
-    modality: str,
-    thresholds: dict[str, float],
-    histograms: dict[str, tuple[CriticalHistogram, CriticalHistogram]],
-    following: tuple[str, Rule],
+def sizes_of_all(
+    tables: Sizes, modality: str, steps: Steps, histograms: dict[str, Histograms], following: tuple[str, Rule]
 ) -> list[Row]:
+    """All languages of a modality, where the pivot is given t and the others follow its tail share.
+
+    Empty where the pivot has no match. following: (pivot, rule).
+    """
     pivot, rule = following
     counts = tables.counts(modality)
-    if pivot not in counts or pivot not in thresholds:
+    if pivot not in counts:
         return []
-    steps = ladder(thresholds[pivot])
     scale = Scale(counts, pivot, rule, by_pivot=True)
     scalars = np.array([at for _, at in steps])
     columns, shares = scale.thresholds(scalars), scale.tail_shares(scalars)

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import duckdb
-import numpy as np
-import numpy.typing as npt
 
+from curation.inspect.entry_tables import EntryTables, entries_sql, head_and_tail_sql, top_entries_sql
 from curation.query import select
 from curation.runner.catalog import Catalog
 from curation.runner.stage import Manifest
@@ -41,11 +40,13 @@ _AUTHORITY = "CASE WHEN contains(page_url, '://') THEN split_part(page_url, '/',
 _HOST = "nullif(lower(regexp_extract(value, '^(?:[^?#@]*@)?([^?#:]*)', 1)), '')"
 
 
-class CardTables:
+class CardTables(EntryTables):
     """Temporary tables of a run that the card's sections are read from."""
 
     def __init__(self, catalog: Catalog, manifests: dict[str, Manifest], database: duckdb.DuckDBPyConnection) -> None:
-        self._catalog, self._manifests, self._db = catalog, manifests, database
+        self._catalog, self._manifests = catalog, manifests
+        histograms = f"({self._select(DRAW_HISTOGRAMS, DRAW_HISTOGRAMS.columns)})"
+        super().__init__(database, "entries", histograms, pools=self.pools_modalities)
         database.execute("SET preserve_insertion_order = false")  # every listing says its own order
         self._make_entries()
         self._make_tallies()
@@ -58,26 +59,16 @@ class CardTables:
         return select(dataset, [self._catalog.store.url(path) for path in paths], columns)
 
     def _make_entries(self) -> None:
-        """entries: one row per (modality, lang, entry) with a match: texts before and after, and the threshold.
-
-        pool is the count that decides: the texts of this modality, or of all where the recipe pools them.
-        """
+        """entries: see `entries_sql`; thresholds: (modality, lang, t)."""
         thresholds = self._manifests["balance"].context.get("thresholds", {})
         self._db.execute("CREATE TEMP TABLE thresholds (modality VARCHAR, lang VARCHAR, t DOUBLE)")
         rows = [[modality, lang, t] for modality, of_lang in thresholds.items() for lang, t in of_lang.items()]
         if rows:
             self._db.executemany("INSERT INTO thresholds VALUES (?, ?, ?)", rows)
-        pool = "sum(texts) OVER (PARTITION BY vocabulary_lang, entry_id)" if self.pools_modalities else "texts"
-        self._db.execute(f"""
-            CREATE TEMP TABLE entries AS
-            WITH counted AS ({self._select(ENTRY_COUNTS, ENTRY_COUNTS.columns)}),
-            kept AS (SELECT modality, vocabulary_lang, entry_id, sum(texts)::BIGINT AS kept
-                     FROM ({self._select(KEPT_COUNTS, KEPT_COUNTS.columns)}) GROUP BY ALL)
-            SELECT c.modality, c.vocabulary_lang AS lang, c.entry_id, c.entry, c.texts, c.pool,
-                   coalesce(k.kept, 0) AS kept, thresholds.t
-            FROM (SELECT *, ({pool})::BIGINT AS pool FROM counted) AS c
-            LEFT JOIN kept AS k USING (modality, vocabulary_lang, entry_id)
-            LEFT JOIN thresholds ON thresholds.modality = c.modality AND thresholds.lang = c.vocabulary_lang""")
+        counted = f"({self._select(ENTRY_COUNTS, ENTRY_COUNTS.columns)})"
+        kept = f"({self._select(KEPT_COUNTS, KEPT_COUNTS.columns)})"
+        entries = entries_sql(counted, kept, "thresholds", pools=self.pools_modalities)
+        self._db.execute(f"CREATE TEMP TABLE entries AS {entries}")
 
     @property
     def pools_modalities(self) -> bool:
@@ -220,68 +211,16 @@ class CardTables:
 
     def head_and_tail(self) -> list[Row]:
         """Per (modality, lang): entries and their matches above and below t, in the pool and among what was kept."""
-        return self.rows("""
-            SELECT thresholds.modality, thresholds.lang, any_value(thresholds.t) AS t,
-                   count(entry_id) AS entries_matched,
-                   count(entry_id) FILTER (pool > entries.t) AS entries_above_t,
-                   coalesce(sum(texts), 0)::BIGINT AS matches_before,
-                   coalesce(sum(texts) FILTER (pool > entries.t), 0)::BIGINT AS above_t_before,
-                   coalesce(sum(texts) FILTER (pool < entries.t), 0)::BIGINT AS tail_before,
-                   coalesce(sum(kept), 0)::BIGINT AS matches_after,
-                   coalesce(sum(kept) FILTER (pool > entries.t), 0)::BIGINT AS above_t_after,
-                   coalesce(sum(kept) FILTER (pool < entries.t), 0)::BIGINT AS tail_after
-            FROM thresholds LEFT JOIN entries USING (modality, lang)
-            GROUP BY thresholds.modality, thresholds.lang ORDER BY thresholds.modality, thresholds.lang""")
+        return self.rows(head_and_tail_sql("entries", "thresholds"))
 
     def top_entries(self, number: int) -> list[Row]:
         """The most frequent entries of each modality, with their rank and count before and after."""
-        return self.rows(
-            """
-            SELECT modality, rank_before, CASE WHEN after > 0 THEN rank_after END AS rank_after,
-                   entry, lang, t, before, after
-            FROM (
-                SELECT modality, lang, entry, t, texts AS before, kept AS after,
-                       row_number() OVER (PARTITION BY modality ORDER BY texts DESC, lang, entry_id) AS rank_before,
-                       row_number() OVER (
-                           PARTITION BY modality ORDER BY kept DESC, texts DESC, lang, entry_id) AS rank_after
-                FROM entries)
-            WHERE rank_before <= ? ORDER BY modality, rank_before""",
-            number,
-        )
+        return self.rows(top_entries_sql("entries"), number)
 
     def matched_entries(self) -> dict[str, int]:
         """Entries with at least one match, in whatever modality, per vocabulary."""
         rows = self.rows("SELECT lang, count(DISTINCT entry_id) AS entries FROM entries GROUP BY lang")
         return {row["lang"]: row["entries"] for row in rows}
-
-    def counts(self, modality: str) -> dict[str, npt.NDArray[np.int64]]:
-        """The non-zero counts that decide in a modality, per language; in no particular order."""
-        languages = [
-            row["lang"]
-            for row in self.rows("SELECT DISTINCT lang FROM entries WHERE modality = ? ORDER BY lang", modality)
-        ]
-        return {
-            lang: np.asarray(
-                self._db.execute(
-                    "SELECT sum(texts)::BIGINT AS texts FROM entries "
-                    "WHERE lang = ? AND (? OR modality = ?) GROUP BY entry_id",
-                    [lang, self.pools_modalities, modality],
-                ).fetchnumpy()["texts"],
-                np.int64,
-            )
-            for lang in languages
-        }
-
-    def histogram(self, modality: str, lang: str) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
-        """Bins of critical thresholds that are not empty, with pairs and media."""
-        columns = self._db.execute(
-            f"""
-            SELECT bin, sum(pairs)::BIGINT AS pairs, sum(media)::BIGINT AS media
-            FROM ({self._select(DRAW_HISTOGRAMS, DRAW_HISTOGRAMS.columns)})
-            WHERE modality = ? AND vocabulary_lang = ? GROUP BY bin ORDER BY bin""",
-            [modality, lang],
-        ).fetchnumpy()
-        return np.asarray(columns["bin"]), np.asarray(columns["pairs"]), np.asarray(columns["media"])
 
 
 def _facet_of(*columns: str, sources: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from curation.inspect.card_captions import captions_markdown
 from curation.inspect.card_clips import clips_markdown
 from curation.inspect.card_filters import filters_section
+from curation.inspect.card_manifest import manifest_markdown
 from curation.inspect.card_media import media_markdown
 from curation.inspect.card_words import (
     Row,
@@ -64,6 +65,7 @@ def card_markdown(card: Row) -> str:
         clips_markdown,
         media_markdown,
         captions_markdown,
+        manifest_markdown,
         _top_entries,
         _breakdowns,
         _published,

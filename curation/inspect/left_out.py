@@ -58,16 +58,27 @@ class Judge:
 
     def left_out(self, candidates: pa.Table, known: set[str]) -> LeftOut:
         """COLUMNS of one media's candidates in order of provenance; `known`: the pair_ids that the media has."""
-        rows = candidates.combine_chunks()
-        text = redact(rows.column("text").combine_chunks(), self._settings.rules)
-        ids = pair_ids(rows.column("media_id"), text).to_pylist()
-        batch = pa.RecordBatch.from_arrays(
-            [rows.column(name).combine_chunks() for name in COLUMNS], names=list(COLUMNS))
-        rules = site_rules(self._store, self._rule_files, self._settings.filters.consent, batch)
-        refused = self._filters.page_verdicts(batch, rules)
+        batch, text, rules, refused = self._refused(candidates)
+        ids = pair_ids(batch.column("media_id"), text).to_pylist()
         langs, names = self._judged(text, refused)
         found = _Rows(batch, ids, names.to_pylist(), langs.to_pylist(), rules, self._settings.filters)
         return LeftOut(found.texts(known, _CHANGED if self.notes else ""), found.of_pairs(known), self.notes)
+
+    def first_rules(self, candidates: pa.Table) -> pa.StringArray:
+        """What drops each of some candidates (COLUMNS, of whatever media); null: nothing that its own row shows."""
+        _, text, _, refused = self._refused(candidates)
+        return self._judged(text, refused)[1]
+
+    def _refused(
+        self, candidates: pa.Table
+    ) -> tuple[pa.RecordBatch, pa.StringArray, pa.Table | None, pa.StringArray]:
+        """The candidates, their texts after redaction, the rules of their sites, and what filters of pages say."""
+        rows = candidates.combine_chunks()
+        batch = pa.RecordBatch.from_arrays(
+            [rows.column(name).combine_chunks() for name in COLUMNS], names=list(COLUMNS))
+        text = redact(batch.column("text"), self._settings.rules)
+        rules = site_rules(self._store, self._rule_files, self._settings.filters.consent, batch)
+        return batch, text, rules, self._filters.page_verdicts(batch, rules)
 
     def _judged(self, text: pa.StringArray, refused: pa.StringArray) -> tuple[pa.Array, pa.Array]:
         """Language of each row and the name of what drops it; both null for what neither rule nor filter has asked."""

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from curation.inspect.card_captions import captions_lines
 from curation.inspect.card_clips import clips_lines, told_pieces
+from curation.inspect.card_manifest import manifest_lines
 from curation.inspect.card_media import media_lines, told_losses
 from curation.inspect.card_words import Row, count, losses, plain, ratio, share, target_words, threshold_words
 from curation.inspect.wording import size
@@ -73,6 +74,7 @@ def print_heart(card: Row, console: Console) -> None:
     _clips(card, console)
     _media(card, console)
     _captions(card, console)
+    _manifest(card, console)
     _modalities(card, console)
     _head_and_tail(card, console)
     _top_entries(card, console)
@@ -182,6 +184,24 @@ def _captions(card: Row, console: Console) -> None:
     if hidden := len(section["kinds"]) - len(kinds):
         _wrapped(console, f"and {hidden} kinds with fewer: see card.md")
     for line in captions_lines(section):
+        _wrapped(console, line)
+
+
+def _manifest(card: Row, console: Console) -> None:
+    """Where media were fetched: what a training job reads."""
+    section = card.get("manifest")
+    if section is None:
+        return
+    _heading(console, f"Manifest: {count(section['samples'])} samples", (_KEPT, "train"), (_GONE, "val"))
+    most = max((row["samples"] for row in section["modalities"]), default=0)
+    _grid(console, "lrbr", [
+        [
+            f"  {row['modality']}", count(row["samples"]),
+            _Bar([(row["samples"] - row["val"], _KEPT), (row["val"], _GONE)], most), f"{count(row['val'])} val",
+        ]
+        for row in section["modalities"]
+    ])  # fmt: skip
+    for line in manifest_lines(section):
         _wrapped(console, line)
 
 
@@ -302,6 +322,8 @@ def _places(card: Row, console: Console) -> None:
         _line(console, f"  clips      {run['work']}/clips, kept_clips, clips/tars (shards)")
     if card.get("captions"):
         _line(console, f"  captions   {run['work']}/captions, chosen_captions (samples: where their bytes lie)")
+    if card.get("manifest"):
+        _line(console, f"  manifest   {run['work']}/manifest, entry_probabilities (what training reads)")
     _line(console, f"  data card  {run['work']}/card.md, card.json")
     _line(console, f"  SQL        curation.inspect.connect({run['work']!r})")
     for note in card["notes"]:

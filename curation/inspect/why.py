@@ -64,7 +64,7 @@ def why(catalog: Catalog, id: str, *, occurrences: int = OCCURRENCES, pairs: int
 
 
 _LOOKS = ("a media_id has 24 hex digits and a pair_id 32, both in lower case, as in the columns of those names "
-          "in pairs and kept_pairs")
+          "in pairs and kept_pairs; a sample_id is a media_id, or a clip_id (media_id-start-end)")
 
 
 class _Pool:

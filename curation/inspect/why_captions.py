@@ -27,6 +27,8 @@ def why_caption_lines(catalog: Catalog, query: Query, media_id: str, bucket: str
     )
     if samples is None:
         return []
+    if captions is None:  # the recipe asks for none
+        return [f"sample     {sample['sample_id']}" for sample in samples[:MOST_SAMPLES]] + _further(samples)
     similar = {(row["sample_id"], *(row[name] for name in _KEY)): row["similarity"] for row in scores or []}
     verdicts = {row["sample_id"]: row for row in chosen or []}
     stays = None if balanced is None else {row["sample_id"] for row in balanced}
@@ -34,9 +36,12 @@ def why_caption_lines(catalog: Catalog, query: Query, media_id: str, bucket: str
     for sample in samples[:MOST_SAMPLES]:
         own = [row for row in captions or [] if row["sample_id"] == sample["sample_id"]]
         lines += _sample(sample, own, similar, verdicts.get(sample["sample_id"]), stays)
-    if len(samples) > MOST_SAMPLES:
-        lines.append(f"           and {how_many(len(samples) - MOST_SAMPLES, 'further sample')}")
-    return lines
+    return lines + _further(samples)
+
+
+def _further(samples: list[Row]) -> list[str]:
+    beyond = len(samples) - MOST_SAMPLES
+    return [f"           and {how_many(beyond, 'further sample')}"] if beyond > 0 else []
 
 
 def _rows(catalog: Catalog, query: Query, dataset: Dataset, media_id: str, bucket: str) -> list[Row] | None:

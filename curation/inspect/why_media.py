@@ -8,6 +8,7 @@ from curation.errors import WorkFolderError
 from curation.inspect.card_media import ERRORS
 from curation.inspect.why_captions import why_caption_lines
 from curation.inspect.why_clips import why_clip_lines
+from curation.inspect.why_manifest import why_manifest_lines
 from curation.inspect.wording import how_many, quoted, size
 from curation.query import Query, open_query
 from curation.runner.catalog import Catalog
@@ -16,8 +17,8 @@ from curation.schemas import DUPLICATES, FINAL_PAIRS, MEDIA, Dataset
 from curation.stages.buckets import bucket_name, bucket_of
 
 
-def why_media_lines(catalog: Catalog, media_id: str) -> list[str]:
-    """Lines for a terminal; none where nothing was fetched in this folder."""
+def why_media_lines(catalog: Catalog, media_id: str, sample_id: str | None = None) -> list[str]:
+    """Lines for a terminal; none where nothing was fetched in this folder. sample_id: of the manifest only that one."""
     fetch = _visible(catalog, "fetch")
     if fetch is None:
         return []
@@ -42,6 +43,7 @@ def why_media_lines(catalog: Catalog, media_id: str) -> list[str]:
             final = query.value("SELECT count(*) FROM every_final WHERE text_media_id = ?", [media_id])
             lines.append(f"final      {how_many(int(final), 'pair')} of it after duplicates and rebalance")
             lines += why_caption_lines(catalog, query, media_id, bucket)
+        lines += why_manifest_lines(catalog, query, media_id, bucket, sample_id)
     return lines
 
 

@@ -33,7 +33,7 @@ RECEIPT: Final = "receipt-"
 FORGOTTEN, OPTED_OUT, LISTED = "forgotten", "opted_out", "listed"
 """Errors of the ledger."""
 ABOUT: Final = ("media_id", "kept_media_id", "text_media_id", "id")
-"""Columns of any dataset that say which media's bytes or words a row is about."""
+"""Columns of any dataset that say which media's bytes or words a row is about, and fields of structs in its lists."""
 
 Mask = npt.NDArray[np.bool_]
 Row = dict[str, Any]
@@ -100,6 +100,17 @@ class Tombstones:
         else:
             mask = np.asarray(pc.is_in(media_ids, value_set=self._ids))
         return mask | covered(self._domain_table, urls)
+
+
+def about_in_lists(schema: pa.Schema) -> list[tuple[str, str]]:
+    """(column, field) of lists of structs that say which media's words are in them: `texts` of the manifest."""
+    return [
+        (column.name, name)
+        for column in schema
+        if pa.types.is_list(column.type) and pa.types.is_struct(column.type.value_type)
+        for name in ABOUT
+        if column.type.value_type.get_field_index(name) >= 0
+    ]
 
 
 def covered(domains: NameTable, urls: pa.Array) -> Mask:

@@ -12,6 +12,7 @@ from curation.recipe.fields import Definition, MatchOption, Modality, ParityVari
 from curation.recipe.filters import Filters
 from curation.recipe.inputs import ArchiveInput, Input, TableColumns, TableInput, WarcInput, WatInput
 from curation.recipe.loading import load_recipe, load_vocabulary_recipe
+from curation.recipe.manifest import Decontamination, ManifestSection, OverlapKey, Shards
 from curation.recipe.media import Duplicates, Fetch, ImageSettings
 from curation.recipe.network import FetchSettings
 from curation.recipe.scenes import Scenes
@@ -26,6 +27,7 @@ from curation.recipe.sections import (
     Recipe,
     Runtime,
     TextRules,
+    recipe_hash,
 )
 from curation.recipe.splitting import Split
 from curation.recipe.video import VideoSettings
@@ -39,6 +41,7 @@ __all__ = [
     "Clips",
     "Count",
     "Cut",
+    "Decontamination",
     "Definition",
     "Draw",
     "Duplicates",
@@ -50,9 +53,11 @@ __all__ = [
     "Input",
     "KeptClips",
     "Language",
+    "ManifestSection",
     "Match",
     "MatchOption",
     "Modality",
+    "OverlapKey",
     "Pairs",
     "ParityVariant",
     "Rebalance",
@@ -61,6 +66,7 @@ __all__ = [
     "Scenes",
     "Scores",
     "Section",
+    "Shards",
     "Split",
     "TableColumns",
     "TableInput",
@@ -71,4 +77,5 @@ __all__ = [
     "WatInput",
     "load_recipe",
     "load_vocabulary_recipe",
+    "recipe_hash",
 ]

@@ -181,4 +181,5 @@ def _anchored(recipe: Recipe, folder: Path) -> Recipe:
         sections["fetch"] = recipe.fetch.model_copy(update={"opt_out": recipe.fetch.opt_out.anchored(anchor)})
     if recipe.captions is not None:
         sections["captions"] = recipe.captions.anchored(anchor)
+    sections["manifest"] = recipe.manifest.anchored(anchor)
     return recipe.model_copy(update=sections)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field
 from pydantic.functional_validators import model_validator
 
+from curation.digests import digest
 from curation.recipe.balancing import Balance, Rebalance
 from curation.recipe.captions import Captions
 from curation.recipe.clip_rules import Scores
@@ -26,6 +27,7 @@ from curation.recipe.fields import (
 )
 from curation.recipe.filters import Filters
 from curation.recipe.inputs import Input
+from curation.recipe.manifest import ManifestSection, Shards
 from curation.recipe.media import Duplicates, Fetch
 from curation.recipe.scenes import Scenes
 
@@ -189,6 +191,8 @@ class Recipe(Section):
     duplicates: Duplicates = Field(Duplicates(), description="media that show the same picture")
     rebalance: Rebalance = Field(Rebalance(), description="thresholds after losses")
     captions: Captions | None = Field(None, description="words for the media; null: the run ends with final pairs")
+    manifest: ManifestSection = Field(ManifestSection(), description="samples to rows that a training job reads")
+    shards: Shards | None = Field(None, description="WebDataset tars of the manifest; null: none are made")
     card: Card = Field(Card(), description="the data card")
     runtime: Runtime = Field(Runtime(), description="how a run uses the machine; never changes a result")
 
@@ -218,8 +222,39 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _weights_name_captioners(self) -> Recipe:
+        captioners = [] if self.captions is None else self.captions.captioners
+        known = {each.label: each.kinds for each in captioners}
+        if all(each.source != "alt" for each in captioners):
+            known["alt"] = None  # texts of pages, which no captioner gives
+        for label, _, kind in (each.partition(".") for each in self.manifest.text_weights):
+            if label not in known:
+                names = ", ".join(known)
+                raise ValueError(f"manifest.text_weights names {label}, which is none of the captioners {names}")
+            kinds = known[label]
+            if kind and kinds is not None and kind not in kinds:
+                has = ", ".join(sorted(kinds))
+                raise ValueError(f"manifest.text_weights names {label}.{kind}, but {label} has {has}")
+        return self
+
+    @model_validator(mode="after")
+    def _shards_have_media(self) -> Recipe:
+        if self.shards is not None and self.fetch is None:
+            raise ValueError("shards are made of fetched media: add the section fetch, or leave shards out")
+        if self.shards is not None and self.fetch is not None:
+            fetched = self.fetch.modalities
+            if not set(self.shards.modalities) & set(fetched):
+                raise ValueError(f"shards.modalities has none of those that are fetched ({', '.join(fetched)})")
+        return self
+
+    @model_validator(mode="after")
     def _pivot_has_a_vocabulary(self) -> Recipe:
         if self.balance.t is not None and self.balance.pivot not in self.match.vocabularies:
             reason = f"balance.t is for language {self.balance.pivot!r} (balance.pivot), which has no vocabulary"
             raise ValueError(f"{reason}: give balance.tail_share, or a pivot of {sorted(self.match.vocabularies)}")
         return self
+
+
+def recipe_hash(recipe: Recipe) -> str:
+    """First 32 hex digits of SHA-256 over the recipe, without what changes no result (runtime, card)."""
+    return digest(recipe.model_dump(mode="json", exclude={"runtime", "card"}))

@@ -176,12 +176,12 @@ class _DatasetWriter:
         if self._parquet is None:
             self._path = f"{self._folder}/{len(self.entries):05d}.parquet"
             self._sink = HashingFile(self._store.open_write(self._path))
-            repeating = [field for field in self._dataset.schema if field.name not in NEARLY_ALL_DIFFER]
+            leaves = [leaf for field in self._dataset.schema for leaf in _leaves(field)]
             self._parquet = pq.ParquetWriter(
                 pa.PythonFile(self._sink, mode="w"),
                 self._dataset.schema,
                 compression="zstd",
-                use_dictionary=[leaf for field in repeating for leaf in _leaves(field)],
+                use_dictionary=[leaf for leaf in leaves if leaf.rpartition(".")[2] not in NEARLY_ALL_DIFFER],
             )
         self._parquet.write_table(table, row_group_size=GROUP_ROWS)
         if self._sink is not None and self._sink.size >= FILE_BYTES:

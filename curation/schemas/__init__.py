@@ -16,6 +16,7 @@ from curation.schemas.captions import (
     SAMPLES,
 )
 from curation.schemas.columns import MODALITIES, NEARLY_ALL_DIFFER, Dataset
+from curation.schemas.manifest import ENTRY_PROBABILITIES, MANIFEST, MANIFEST_COUNTS, SHARD_SAMPLES, SHARDS
 from curation.schemas.media import (
     DUPLICATE_GROUPS,
     DUPLICATES,
@@ -90,6 +91,11 @@ DATASETS = {
         CAPTION_COUNTS,
         CHOSEN_COUNTS,
         BALANCED_CAPTIONS,
+        MANIFEST,
+        MANIFEST_COUNTS,
+        ENTRY_PROBABILITIES,
+        SHARDS,
+        SHARD_SAMPLES,
     )
 }
 """All datasets of `curation run`, in the order in which they come to be."""
@@ -114,11 +120,14 @@ __all__ = [
     "DUPLICATE_GROUPS",
     "EMBEDDINGS",
     "ENTRY_COUNTS",
+    "ENTRY_PROBABILITIES",
     "FINAL_PAIRS",
     "KEPT_CLIPS",
     "KEPT_COUNTS",
     "KEPT_PAIRS",
     "KEPT_VIDEOS",
+    "MANIFEST",
+    "MANIFEST_COUNTS",
     "MATCHES",
     "MATCH_COUNTS",
     "MEDIA",
@@ -132,6 +141,8 @@ __all__ = [
     "SAMPLE_TEXTS",
     "SCENES",
     "SCORES",
+    "SHARDS",
+    "SHARD_SAMPLES",
     "SITE_RULES",
     "SOURCE_FILES",
     "SURVIVORS",

@@ -67,7 +67,7 @@ SAMPLES = Dataset(
 
 SAMPLE_TEXTS = Dataset(
     "sample_texts",
-    1,
+    2,
     "media bucket",
     "The final pairs, each in the bucket of the media whose bytes belong to it; by media_id and pair_id.",
     FINAL_PAIRS.schema,

@@ -8,11 +8,17 @@ from curation.schemas.columns import (
     BUCKET,
     ENTRY_ID,
     INTS,
+    LICENCE,
     MEDIA_ID,
     MEDIA_URL,
     MODALITY,
+    PAGE_URL,
     PAIR_ID,
+    PLATFORM,
+    PLATFORM_ID,
+    RECORD,
     STRINGS,
+    UPLOAD_DATE,
     VOCABULARY_LANG,
     Dataset,
     column,
@@ -167,9 +173,10 @@ SURVIVOR_COUNTS = Dataset(
 
 FINAL_PAIRS = Dataset(
     "final_pairs",
-    2,
+    3,
     "media bucket",
-    "The selection after losses: pairs with an obtained media, balanced anew; what a manifest is made of.",
+    "The selection after losses: pairs with an obtained media, balanced anew, and where they were found; what a "
+    "manifest is made of.",
     pa.schema(
         [
             PAIR_ID,
@@ -187,6 +194,12 @@ FINAL_PAIRS = Dataset(
             column("keep_before", pa.float64(), "probability with which it was kept before the fetch"),
             column("keep_probability", pa.float64(), "after re-balancing; at most keep_before"),
             column("critical_threshold", pa.float64(), "smallest t >= 1 that keeps it by the counts after losses"),
+            PLATFORM,
+            PLATFORM_ID,
+            LICENCE,
+            UPLOAD_DATE,
+            PAGE_URL,
+            *RECORD,
         ]
     ),
 )  # fmt: skip

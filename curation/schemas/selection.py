@@ -8,11 +8,17 @@ from curation.schemas.columns import (
     BUCKET,
     ENTRY_ID,
     INTS,
+    LICENCE,
     MEDIA_ID,
     MEDIA_URL,
     MODALITY,
+    PAGE_URL,
     PAIR_ID,
+    PLATFORM,
+    PLATFORM_ID,
+    RECORD,
     STRINGS,
+    UPLOAD_DATE,
     VOCABULARY_LANG,
     Dataset,
     column,
@@ -26,13 +32,13 @@ _TRACK = pa.struct(
     ]
 )
 _FACTS = (
-    column("platform", pa.string(), "player that shows it (youtube, vimeo ...); null for files", nullable=True),
-    column("platform_id", pa.string(), "its id there; media_url is then the canonical URL", nullable=True),
-    column("licence", pa.string(), "SPDX or Creative Commons id the page gives; null: none known", nullable=True),
+    PLATFORM,
+    PLATFORM_ID,
+    LICENCE,
     column("width", pa.int32(), "declared width in pixels", nullable=True),
     column("height", pa.int32(), "declared height in pixels", nullable=True),
     column("duration_ms", pa.int64(), "declared duration in milliseconds", nullable=True),
-    column("upload_date", pa.string(), "declared date, ISO 8601", nullable=True),
+    UPLOAD_DATE,
     column("poster_url", pa.string(), "absolute URL of the preview image", nullable=True),
     column(
         "tracks",
@@ -43,16 +49,14 @@ _FACTS = (
     column("end_ms", pa.int64(), "where that part ends; null: not said", nullable=True),
 )
 _PROVENANCE = (
-    column("page_url", pa.string(), "page that held the link; null for tables without one", nullable=True),
+    PAGE_URL,
     column(
         "robots",
         STRINGS,
         "consent signals of the page, lower case, sorted: robots directives (noindex, noai ...; with their agent as "
         "'bot: noindex'), and tdm-reservation",
     ),
-    column("snapshot", pa.string(), "crawl the archive belongs to (CC-MAIN-2024-22), or the input's name"),
-    column("archive", pa.string(), "file name of the archive or table"),
-    column("record_offset", pa.int64(), "byte offset of the record in the archive; row number in a table"),
+    *RECORD,
     column("field_order", pa.int32(), "running number of the text within its record"),
 )
 
@@ -202,7 +206,7 @@ DRAW_HISTOGRAMS = Dataset(
 
 KEPT_PAIRS = Dataset(
     "kept_pairs",
-    2,
+    3,
     "media bucket",
     "The balanced selection: the pairs that were kept, complete enough to fetch from.",
     pa.schema(
@@ -220,7 +224,7 @@ KEPT_PAIRS = Dataset(
             column("keep_probability", pa.float64(), "1 - product over entry_ids of (1 - min(1, t / count))"),
             column("critical_threshold", pa.float64(), "smallest t >= 1 that keeps the pair"),
             *_FACTS,
-            *_PROVENANCE[:2],
+            *_PROVENANCE[:5],
         ]
     ),
 )

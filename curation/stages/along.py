@@ -7,6 +7,9 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from curation.storage import Store
 
 Row = dict[str, Any]
@@ -35,6 +38,38 @@ class Along:
         while self._head is not None and self._head[0] < key:
             self._head = next(self._groups, None)
         return self._head[1] if self._head is not None and self._head[0] == key else []
+
+
+class BatchesAlong:
+    """The same as Arrow: rows up to a key, which every call moves on. In memory are a batch and what is given."""
+
+    def __init__(self, batches: Iterator[pa.RecordBatch], key: str, schema: pa.Schema) -> None:
+        """batches: of `schema`, in which lists may have the names that Parquet gives them; their rows ascend by key."""
+        self._batches, self._key, self._schema = batches, key, schema
+        self._rest = pa.RecordBatch.from_pylist([], schema=schema)
+
+    def upto(self, last: str) -> pa.Table:
+        """The rows up to and with a key, less those that were given before; one chunk."""
+        parts: list[pa.RecordBatch] = []
+        while (batch := self._next()) is not None:
+            keys = batch.column(self._key)
+            if keys[-1].as_py() <= last:
+                parts.append(batch)
+                continue
+            count = pc.sum(pc.less_equal(keys, last)).as_py()
+            parts.append(batch.slice(0, count))
+            self._rest = batch.slice(count)
+            break
+        return pa.Table.from_batches(parts, self._schema).combine_chunks()
+
+    def _next(self) -> pa.RecordBatch | None:
+        rest, self._rest = self._rest, self._rest.slice(0, 0)
+        while not rest.num_rows:
+            found = next(self._batches, None)
+            if found is None:
+                return None
+            rest = found.select(self._schema.names).cast(self._schema)
+        return rest
 
 
 def _groups(

@@ -90,7 +90,7 @@ class ChosenCaptions(UnitStage):
 
     def process(self, unit: Unit, task: Task, writer: UnitWriter) -> None:
         as_match = replace(task, settings=task.context["match"])
-        counts, chosen_counts = _Counts(CAPTION_COUNTS, writer), _Counts(CHOSEN_COUNTS, writer)
+        counts, chosen_counts = PartialCounts(CAPTION_COUNTS, writer), PartialCounts(CHOSEN_COUNTS, writer)
         chosen = 0
         for batch in _scored(task.store, unit):
             langs = vocabulary_langs(batch.column("lang"), as_match)
@@ -154,14 +154,15 @@ def _tell(rows: pa.RecordBatch, writer: UnitWriter) -> None:
         writer.counts[f"entry_matches:{row['label']}"] += row["entries_sum"]
 
 
-class _Counts:
-    """Texts per entry and what else a dataset counts by. In memory are those that occur, and no more than _HELD: a
-    vocabulary has half a million entries, and every captioner, kind, modality and language its own counts.
+class PartialCounts:
+    """Texts per entry and what else a dataset counts by; its last column is their number. In memory are those that
+    occur, and no more than _HELD: a vocabulary has half a million entries, and every captioner, kind, modality and
+    language its own counts.
     """
 
     def __init__(self, dataset: Dataset, writer: UnitWriter) -> None:
         self._dataset, self._writer = dataset, writer
-        self._by = [name for name in dataset.columns if name != "texts"]
+        *self._by, self._number = dataset.columns
         self._parts: list[pa.Table] = []
 
     def add(self, rows: pa.RecordBatch) -> None:
@@ -170,7 +171,7 @@ class _Counts:
         places = pc.list_parent_indices(entries)
         columns = {name: rows.column(name).take(places) for name in self._by if name != "entry_id"}
         ones = pa.repeat(pa.scalar(1, pa.int64()), len(places))
-        self._parts.append(self._summed(pa.table({**columns, "entry_id": entries.flatten(), "texts": ones})))
+        self._parts.append(self._summed(pa.table({**columns, "entry_id": entries.flatten(), self._number: ones})))
         if sum(part.num_rows for part in self._parts) > _HELD:
             self._parts = [self._summed(pa.concat_tables(self._parts))]
             if self._parts[0].num_rows > _HELD // 2:  # or every further batch would sum all of them again
@@ -186,7 +187,7 @@ class _Counts:
         self._parts = []
 
     def _summed(self, counts: pa.Table) -> pa.Table:
-        sums = counts.group_by(self._by).aggregate([("texts", "sum")])
+        sums = counts.group_by(self._by).aggregate([(self._number, "sum")])
         return sums.rename_columns([name.removesuffix("_sum") for name in sums.schema.names])
 
 

@@ -38,7 +38,10 @@ from curation.storage import Store
 
 _WEIGHTS = pa.schema([field for field in SURVIVOR_COUNTS.schema if field.name not in ("texts", "kept_weight")])
 _WAYS = ("t", "tail_share", "target")
-_OF_KEPT = ("text", "text_sources", "lang", "start_ms", "end_ms")
+_OF_KEPT = (
+    "text", "text_sources", "lang", "start_ms", "end_ms", "platform", "platform_id", "licence", "upload_date",
+    "page_url", "snapshot", "archive", "record_offset",
+)  # fmt: skip
 
 
 class Rebalance(UnitStage):

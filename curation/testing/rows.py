@@ -142,14 +142,22 @@ class _Maker:
         return (self._uniform(numbers, salt) * count).astype(np.int64)
 
     def _uniform(self, numbers: Indices, salt: str) -> npt.NDArray[np.float64]:
-        """Uniform in [0, 1) by row number, seed and salt: SplitMix64's finaliser (Steele, Lea, Flood 2014)."""
-        start = hashlib.blake2b(f"{self._seed} {salt}".encode(), digest_size=8).digest()
-        with np.errstate(over="ignore"):
-            x = numbers.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(int.from_bytes(start, "little"))
-            x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-            x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-            x ^= x >> np.uint64(31)
-        return (x >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        return uniform(numbers, self._seed, salt)
+
+
+def mixed(numbers: Indices, seed: int, salt: str) -> npt.NDArray[np.uint64]:
+    """64 random bits by row number, seed and salt: SplitMix64's finaliser (Steele, Lea, Flood 2014)."""
+    start = hashlib.blake2b(f"{seed} {salt}".encode(), digest_size=8).digest()
+    with np.errstate(over="ignore"):
+        x = numbers.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(int.from_bytes(start, "little"))
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return x ^ (x >> np.uint64(31))
+
+
+def uniform(numbers: Indices, seed: int, salt: str) -> npt.NDArray[np.float64]:
+    """Uniform in [0, 1) by row number, seed and salt."""
+    return (mixed(numbers, seed, salt) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def _decimal(numbers: Indices) -> pa.Array:

@@ -58,7 +58,8 @@ ONE: dict[str, list[Row]] = {"samples": [{}]}
 
 def test_before_the_stages_have_run(tmp_path: Path) -> None:
     assert lines(published(tmp_path)) == []
-    assert lines(published(tmp_path, **ONE)) == ["sample     s1: 0 captions, none is chosen"]
+    assert lines(published(tmp_path, **ONE)) == ["sample     s1"]
+    assert lines(published(tmp_path, captions=[])) == ["sample     s1: 0 captions, none is chosen"]
     assert lines(published(tmp_path, captions=[said()])) == [
         "sample     s1: 1 caption, none is chosen", 'caption    alt.k: "a dog"'
     ]  # fmt: skip

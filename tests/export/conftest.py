@@ -1,0 +1,8 @@
+"""Makes export_manifests importable: pytest does not touch sys.path here."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))

@@ -1,0 +1,41 @@
+"""One small set of shards, and the work folder it is of, for all tests of this folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from curation.testing.manifests import manifest_table, write_manifest
+from curation.testing.shard_sets import write_shard_set
+
+SAMPLES, PER_SHARD = 150, 20
+
+
+@dataclass(frozen=True)
+class Bed:
+    """work: a work folder. shards: its set. rows: of the split train, in the order of the tars."""
+
+    work: Path
+    shards: Path
+    rows: list[dict[str, Any]]
+
+    @property
+    def keys(self) -> list[str]:
+        return [row["sample_id"] for row in self.rows]
+
+
+@pytest.fixture(scope="session")
+def bed(tmp_path_factory: pytest.TempPathFactory) -> Bed:
+    """Images alone: clips take long to draw. Critical thresholds from 1 to 7."""
+    folder, table = tmp_path_factory.mktemp("training"), manifest_table(SAMPLES, videos=0.0)
+    place = table.schema.names.index("critical_threshold")
+    critical = pa.array(1.0 + np.arange(SAMPLES) % 7)
+    table = table.set_column(place, table.schema.field(place), critical)
+    store = write_manifest(folder / "work", table, with_bytes=True)
+    rows = write_shard_set(store, folder / "set", PER_SHARD)
+    return Bed(folder / "work", folder / "set", rows["train"])

@@ -1,0 +1,75 @@
+"""What a location means."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from curation.errors import InputError, WorkFolderError
+from curation.training.shard_sets import SIZES, expanded, shard_set
+
+
+def _names(location: Any, split: str = "train") -> list[str]:
+    return [path.rpartition("/")[2] for path in shard_set(location, split).paths]
+
+
+def test_patterns_are_written_out() -> None:
+    assert expanded("a/{008..011}.tar") == ["a/008.tar", "a/009.tar", "a/010.tar", "a/011.tar"]
+    assert expanded("{a,b}/{0..1}.tar") == ["a/0.tar", "a/1.tar", "b/0.tar", "b/1.tar"]
+    assert expanded("plain.tar") == ["plain.tar"]
+    with pytest.raises(InputError, match=r"\{3\.\.1\} counts down"):
+        expanded("{3..1}.tar")
+
+
+def test_a_set_a_folder_a_pattern_a_tar_and_a_list(bed: Any) -> None:
+    names = sorted(path.name for path in (bed.shards / "train").glob("*.tar"))
+    train = bed.shards / "train"
+    assert _names(bed.shards) == _names(train) == _names(str(train), "val") == names
+    assert _names(f"{train}/{{00000..{len(names) - 1:05d}}}.tar") == names
+    assert _names([train / names[1], f"{train}/{{00000..00000}}.tar"]) == [names[1], names[0]]
+    assert _names(train / names[2]) == [names[2]]
+    assert shard_set(bed.shards, "train").sizes.sum() == len(bed.rows)
+
+
+def test_samples_are_counted_where_nobody_tells(bed: Any, tmp_path: Path) -> None:
+    told = shard_set(bed.shards, "train")
+    folder = shutil.copytree(bed.shards / "train", tmp_path / "copy")
+    (folder / SIZES).write_text(json.dumps({"00001.tar": 20}))
+    assert shard_set(folder, "train").sizes.tolist() == told.sizes.tolist()
+    (folder / SIZES).unlink()
+    counted = shard_set(folder, "train")
+    assert counted.sizes.tolist() == told.sizes.tolist()
+    assert counted.fingerprint == told.fingerprint
+
+
+@pytest.mark.parametrize("told", ["{", "[1]", '{"00000.tar": "many"}', '{"00000.tar": -1}'])
+def test_damaged_sizes_are_said(bed: Any, tmp_path: Path, told: str) -> None:
+    folder = shutil.copytree(bed.shards / "train", tmp_path / "copy")
+    (folder / SIZES).write_text(told)
+    with pytest.raises(InputError, match=r"sizes\.json is (damaged|no object of numbers by name): write it anew"):
+        shard_set(folder, "train")
+
+
+def test_what_is_not_there_is_said(bed: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"has no shards of the split 'test'; it has train"):
+        shard_set(bed.shards, "test")
+    with pytest.raises(InputError, match="has no shards of the split 'train': give a folder of tars"):
+        shard_set(tmp_path / "nowhere", "train")
+    with pytest.raises(InputError, match=r"there is no .*gone\.tar"):
+        shard_set(tmp_path / "gone.tar", "train")
+    with pytest.raises(InputError, match="names a tar twice"):
+        shard_set([bed.shards / "train/00000.tar"] * 2, "train")
+    with pytest.raises(InputError, match="names no tar"):
+        shard_set([], "train")
+    with pytest.raises(WorkFolderError, match="has no shards yet"):
+        shard_set(bed.work, "train")
+
+
+def test_a_split_without_samples_is_said(bed: Any, tmp_path: Path) -> None:
+    (tmp_path / "00000.tar").write_bytes(bytes(1024))
+    with pytest.raises(InputError, match=r"the 1 shards of .* hold no sample"):
+        shard_set(tmp_path, "val")
