@@ -10,7 +10,7 @@ from typing import Any
 
 from curation.errors import InputError, WorkFolderError
 from curation.export.media_files import MediaFiles, check_media
-from curation.export.shape import Export, Options, Shape
+from curation.export.shape import SPLITS, Export, Options, Shape
 from curation.export.shapes import SHAPES
 from curation.export.target import new_folder, write_nameplate
 from curation.export.view import Selection, View
@@ -21,6 +21,7 @@ from curation.schemas import MANIFEST
 from curation.storage import Store, storage_errors
 
 _NO_VAL = "no selected sample is of split val, which the recipe's manifest.val_share draws: its lists are empty"
+_MODALITIES = ("image", "video")
 _FLAGS = {"min_samples": "min-samples", "seeds": "seed"}
 """Options whose flag has another name."""
 
@@ -98,7 +99,12 @@ def _check_selected(view: View) -> None:
 
 
 def _settled(shape: Shape, selection: Selection, options: Mapping[str, Any]) -> tuple[Selection, Options]:
-    """Raises InputError for an option that means nothing to the shape."""
+    """Raises InputError for what is no split, modality or threshold, and for an option that means nothing here."""
+    for flag, value, known in (("split", selection.split, SPLITS), ("modality", selection.modality, _MODALITIES)):
+        if value is not None and value not in known:
+            raise InputError(f"--{flag} {value!r}: choose one of {', '.join(known)}")
+    if selection.t is not None and not selection.t >= 1:
+        raise InputError(f"--t {selection.t:g} is no threshold: give a number of texts, 1 or more")
     given = {name: value for name, value in options.items() if value is not None}
     if selection.t is not None and "online_t" in shape.options:
         given["online_t"], selection = selection.t, replace(selection, t=None)

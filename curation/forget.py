@@ -23,6 +23,7 @@ from curation.digests import digest
 from curation.errors import InputError, WorkFolderError
 from curation.filters.files import new_digest, read_lines
 from curation.filters.urls import domain_name, normal_url
+from curation.inspect.report_page import REPORT_HTML
 from curation.media.fingerprints import FLAT
 from curation.media.hash_lists import HashLists
 from curation.media.journal import read_segment
@@ -130,6 +131,7 @@ def forget(
             found = _Search(store, catalog, request, earlier).found()
             tombstone = _put_tombstone(store, found.tombstones, earlier)
             say(f"{len(found.here):,} media left out from now on" + (f" ({tombstone})" if tombstone else ""))
+            store.remove(REPORT_HTML)  # which may show them; `curation report` makes it anew
             gone = found.here | earlier.media_ids
             if missing := sum(not ids & gone for ids in found.asked):
                 say(f"{missing:,} of the named media are not here, and will not be")

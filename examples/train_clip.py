@@ -11,6 +11,7 @@ which text. The loss goes down, and in the end it is told how often the right te
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import time
 import zlib
@@ -29,6 +30,8 @@ WORDS = 32
 """Tokens of a text; more are cut off."""
 VOCABULARY = 1 << 14
 """Numbers that words are hashed to; 0 is no word."""
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
 _WORD = re.compile(r"[a-z0-9]+|\w")  # words of Latin letters, and single letters of all other scripts
 
 
@@ -82,6 +85,7 @@ class Training:
 
     def __init__(self, options: argparse.Namespace) -> None:
         torch.manual_seed(options.seed)
+        torch.set_num_threads(max(1, CORES - options.workers))  # threads that share cores with workers wait for them
         self.options, self.device, self.step = options, torch.device(options.device), 0
         self.model = Clip(options.size, options.width, options.layers).to(self.device)
         self.optimiser = torch.optim.AdamW(self.model.parameters(), options.rate, weight_decay=0.1)
@@ -187,7 +191,8 @@ class _Watch:
         took, samples = now - self._mark, self._samples - self._samples_before
         waited = self._waited - self._waited_before
         self._mark, self._waited_before, self._samples_before = now, self._waited, self._samples
-        return f"loss {self._mean(-steps, None):.3f}, {samples / took:,.0f} samples/s, {waited / took:.1%} waiting for data"
+        speed = f"{samples / took:,.0f} samples/s, {waited / took:.1%} waiting for data"
+        return f"loss {self._mean(-steps, None):.3f}, {speed}"
 
     def summary(self) -> str:
         """Of all; nothing is said of losses where there are few."""
@@ -224,7 +229,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, help="stop after so many epochs (default: 1, or as the steps need)")
     parser.add_argument("--batch", type=int, default=64, help="samples of a step (default: 64)")
     parser.add_argument("--workers", type=int, default=2, help="processes that read and decode (default: 2)")
-    parser.add_argument("--size", type=int, default=64, help="pixels of a picture's side, a multiple of 8 (default: 64)")
+    parser.add_argument("--size", type=int, default=64, help="pixels of a side, a multiple of 8 (default: 64)")
     parser.add_argument("--width", type=int, default=128, help="of both towers (default: 128)")
     parser.add_argument("--layers", type=int, default=4, help="of the image tower; of texts half (default: 4)")
     parser.add_argument("--rate", type=float, default=1e-3, help="learning rate (default: 0.001)")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.effect.runs import stored
-from bench.effect.settings import FOLDER, SEEDS, Setting, arm_names, percent
+from bench.effect.settings import FOLDER, SEEDS, SHARES, Setting, arm_names, percent
 from bench.effect.statistics import GROUPS, Difference, differences
 
 README = FOLDER / "README.md"
@@ -24,25 +24,29 @@ _KEPT = ("seed", "arm", "pairs", "repetition", "t", *GROUPS, "loss", "wall_s")
 def write(setting: Setting) -> list[str]:
     """Writes the three files (of the setting gpu beside those of cpu) and gives the verdicts in words.
 
-    Raises FileNotFoundError where nothing is stored.
+    Raises FileNotFoundError where no seed's arms are all stored.
     """
     pools = {size: _runs(setting, size) for size in setting.pools}
     if not any(pools.values()):
-        raise FileNotFoundError(f"no run of the setting {setting.name} is stored: python -m bench.effect runs it")
+        raise FileNotFoundError(f"no whole seed of the setting {setting.name} is stored: run python -m bench.effect")
     found = {size: differences(runs) for size, runs in pools.items()}
     suffix = "" if setting.name == "cpu" else f"-{setting.name}"
     path = FOLDER / f"results{suffix}.json"
     _replace(path, json.dumps(_facts(setting, pools, found), indent=1) + "\n")
     from bench.effect.figure import draw
 
-    draw(found, setting, FOLDER / f"results{suffix}.svg")
+    seen = {size: _repetitions(runs) for size, runs in pools.items() if runs}
+    draw(found, seen, setting, FOLDER / f"results{suffix}.svg")
     if setting.name == "cpu":
         _replace(README, with_results(README.read_text(encoding="utf-8"), section(pools, found)))
     return [_said(size, difference) for size in pools for difference in found[size]]
 
 
 def _runs(setting: Setting, size: int) -> Runs:
-    return {(seed, arm): run for seed in SEEDS for arm, run in stored(setting, seed, size).items()}
+    """Of whole seeds: those of which every arm of this pool is there."""
+    found = {seed: stored(setting, seed, size) for seed in SEEDS}
+    whole = {seed: runs for seed, runs in found.items() if len(runs) == len(arm_names())}
+    return {(seed, arm): run for seed, runs in whole.items() for arm, run in runs.items()}
 
 
 def _facts(setting: Setting, pools: Mapping[int, Runs], found: Mapping[int, list[Difference]]) -> dict[str, Any]:
@@ -57,6 +61,14 @@ def _facts(setting: Setting, pools: Mapping[int, Runs], found: Mapping[int, list
             }
             for size, runs in pools.items()
         },
+    }
+
+
+def _repetitions(runs: Runs) -> dict[float, float]:
+    """Tail share -> times that a pair of its balanced arm was seen, mean over seeds."""
+    return {
+        share: statistics.fmean(run["repetition"] for (_, arm), run in runs.items() if arm == _balanced(share))
+        for share in SHARES
     }
 
 
@@ -93,7 +105,8 @@ def section(pools: Mapping[int, Runs], found: Mapping[int, list[Difference]]) ->
             lines += ["", f"### Pool of {size:,}", "", *_arms(runs), "", *_table(runs, found[size])]
     total = sum(map(len, pools.values()))
     of = len(pools) * len(SEEDS) * len(arm_names())
-    return [f"{total} of {of} runs are done. Differences are drawn in [results.svg](results.svg).", *lines, ""]
+    done = f"{total} of {of} runs are done and told here: seeds with all their arms. Differences are drawn in"
+    return [f"{done} [results.svg](results.svg).", *lines, ""]
 
 
 def _arms(runs: Runs) -> Iterator[str]:

@@ -29,20 +29,31 @@ _NEEDS: Final = ("entry_probabilities",)  # the entries' texts
 _OPTIONS: Final = frozenset({"media", "labels", "min_samples", "seeds"})
 
 
-def _labelled(
-    export: Export, condition: str = "true", *, part: str = "split", seed: int | None = None
-) -> Iterator[dict[str, Any]]:
-    """Labelled samples that meet a condition, by label and sample_id: what was selected, their label, and `part`.
-
-    seed: also `drawn`, the place of a sample in the draw of its class and part, from 1.
-    """
+def _prepare(export: Export, part: str = "split") -> Classes:
+    """Makes `listed`: the labelled samples with `part`, which K-shot draws go by."""
+    classes = label(export, export.leave_out())
     columns = ("sample_id", "media_id", "split", "extension", *COLUMNS)
     told = ", ".join(f'm."{name}"' for name in columns)
-    sql = f"SELECT {told}, label, {part} AS part FROM labelled JOIN ({export.view.sql(columns)}) AS m USING (sample_id)"
-    if seed is not None:
-        order = f"md5('{seed} ' || sample_id), sample_id"
-        sql = f"SELECT *, row_number() OVER (PARTITION BY label, part ORDER BY {order}) AS drawn FROM ({sql})"
-    found = export.view.database.sql(f"SELECT * FROM ({sql}) WHERE {condition} ORDER BY label, sample_id")
+    samples = export.view.sql(columns)
+    export.view.database.execute(
+        f"CREATE OR REPLACE TEMP TABLE listed AS SELECT {told}, label, {part} AS part FROM labelled "
+        f"JOIN ({samples}) AS m USING (sample_id)"
+    ).fetchall()
+    return classes
+
+
+def _draw(export: Export, seed: int) -> None:
+    """Makes `drawn`: the first samples of each class and part in the order of one seed, with their `place` from 1."""
+    order = f"md5('{seed} ' || sample_id), sample_id"
+    export.view.database.execute(
+        "CREATE OR REPLACE TEMP TABLE drawn AS SELECT *, row_number() OVER (PARTITION BY label, part "
+        f"ORDER BY {order}) AS place FROM listed QUALIFY place <= {SHOTS[-1]}"
+    ).fetchall()
+
+
+def _rows(export: Export, condition: str = "true", of: str = "listed") -> Iterator[dict[str, Any]]:
+    """Rows of `listed` or `drawn` that meet a condition, by label and sample_id."""
+    found = export.view.database.sql(f"SELECT * FROM {of} WHERE {condition} ORDER BY label, sample_id")
     for batch in found.to_arrow_reader(BATCH):
         yield from batch.to_pylist()
 
@@ -56,11 +67,11 @@ def _file(row: dict[str, Any]) -> str:
 
 def _lists(export: Export) -> None:
     """labels.csv (id, name); train.txt and val.txt, "file label" a line; few_shot/, base_novel/; media/FILE."""
-    classes = label(export, export.leave_out())
+    classes = _prepare(export)
     _names(export, "labels.csv", classes.names)
     with ExitStack() as stack:
         lists = export.each_split(stack, lambda split: list_lines(export.folder / f"{split}.txt"))
-        for row in _labelled(export):
+        for row in _rows(export):
             lists[row["split"]](f"{_file(row)} {row['label']}")
             export.files.add(f"media/{_file(row)}", row)
             export.wrote()
@@ -92,15 +103,16 @@ def _halves(export: Export, classes: Classes) -> None:
 
 def _few_shot(export: Export, classes: Classes, seed: int) -> None:
     """few_shot/train_K_shot_sSEED.txt of all classes, base_novel/fs_base_sSEED_train.txt of the base half."""
+    _draw(export, seed)
     for shots in SHOTS:
-        _list(export, f"few_shot/train_{shots}_shot_s{seed}.txt", f"part = 'train' AND drawn <= {shots}", seed=seed)
-    condition = f"part = 'train' AND drawn <= {_BASE_SHOTS} AND label < {classes.base}"
-    _list(export, f"base_novel/fs_base_s{seed}_train.txt", condition, seed=seed)
+        _list(export, f"few_shot/train_{shots}_shot_s{seed}.txt", f"part = 'train' AND place <= {shots}", of="drawn")
+    condition = f"part = 'train' AND place <= {_BASE_SHOTS} AND label < {classes.base}"
+    _list(export, f"base_novel/fs_base_s{seed}_train.txt", condition, of="drawn")
 
 
-def _list(export: Export, name: str, condition: str, *, first: int = 0, seed: int | None = None) -> None:
+def _list(export: Export, name: str, condition: str, *, first: int = 0, of: str = "listed") -> None:
     with list_lines(export.folder / name) as line:
-        for row in _labelled(export, condition, seed=seed):
+        for row in _rows(export, condition, of):
             line(f"{_file(row)} {row['label'] - first}")
 
 
@@ -113,26 +125,27 @@ def _coop(export: Export) -> None:
     test is split val of the manifest; of the rest a fifth, by source, is val. A K-shot draw has at most min(K, 4) of
     val per class.
     """
-    classes = label(export, export.leave_out())
+    classes = _prepare(export, _COOP_PART)
     _split_json(export, classes, "split_zhou_curation.json", dict.fromkeys(("train", "val", "test"), "true"))
-    for row in _labelled(export):
+    for row in _rows(export):
         export.files.add(f"images/{_file(row)}", row)
         export.wrote()
     for seed in export.options.seeds if "train" in export.splits else ():
+        _draw(export, seed)
         for shots in SHOTS:
-            limits = {"train": f"drawn <= {shots}", "val": f"drawn <= {min(shots, _COOP_VAL_SHOTS)}"}
-            _split_json(export, classes, f"split_fewshot/shot_{shots}-seed_{seed}.json", limits, seed)
+            limits = {"train": f"place <= {shots}", "val": f"place <= {min(shots, _COOP_VAL_SHOTS)}"}
+            _split_json(export, classes, f"split_fewshot/shot_{shots}-seed_{seed}.json", limits, "drawn")
     export.notes.append(f"{len(classes.names):,} classes")
 
 
 def _split_json(
-    export: Export, classes: Classes, name: str, limits: Mapping[str, str], seed: int | None = None
+    export: Export, classes: Classes, name: str, limits: Mapping[str, str], of: str = "listed"
 ) -> None:
     """limits: by part, which of its samples."""
     with text_file(export.folder / name) as file:
         file.write("{")
         for number, (part, limit) in enumerate(limits.items()):
-            rows = _labelled(export, f"part = '{part}' AND {limit}", part=_COOP_PART, seed=seed)
+            rows = _rows(export, f"part = '{part}' AND {limit}", of)
             items = (dumped([_file(row), row["label"], classes.names[row["label"]]]) for row in rows)
             file.write(("," if number else "") + f'\n"{part}": [')
             for place, item in enumerate(items):

@@ -19,6 +19,7 @@ from curation.inspect.card_captions import captions_section
 from curation.inspect.card_clips import clips_section
 from curation.inspect.card_manifest import manifest_section
 from curation.inspect.card_media import media_section
+from curation.inspect.card_shards import shards_section
 from curation.inspect.card_sizes import sizes_at_other_thresholds
 from curation.inspect.card_tables import FACETS, CardTables, Row
 from curation.inspect.card_text import card_markdown
@@ -96,6 +97,7 @@ def card_sections(catalog: Catalog, manifests: Manifests, top_entries: int) -> R
             "clips": clips_section(manifests),
             "captions": captions_section(CaptionTables(catalog, manifests, database), manifests),
             "manifest": manifest_section(manifests),
+            "shards": shards_section(manifests),
             "top_entries": tables.top_entries(top_entries),
             "breakdowns": {facet: tables.breakdown(facet) for facet in FACETS},
         }

@@ -10,6 +10,7 @@ from curation.inspect.card_clips import clips_markdown
 from curation.inspect.card_filters import filters_section
 from curation.inspect.card_manifest import manifest_markdown
 from curation.inspect.card_media import media_markdown
+from curation.inspect.card_shards import shards_markdown
 from curation.inspect.card_words import (
     Row,
     count,
@@ -66,6 +67,7 @@ def card_markdown(card: Row) -> str:
         media_markdown,
         captions_markdown,
         manifest_markdown,
+        shards_markdown,
         _top_entries,
         _breakdowns,
         _published,

@@ -31,7 +31,10 @@ from curation.storage import Store
 
 _NAMED = 3  # archives that a reason names
 _IN_ONE_PIECE = {"count", "duplicates", "kept_clips"}
-_WHEN_IT_RUNS = {"fetch": "which media it lacks is found when it runs"}
+_WHEN_IT_RUNS = {
+    "fetch": "which media it lacks is found when it runs",
+    "shards": "where its shards begin is found when it runs",
+}
 
 
 @dataclass(frozen=True)

@@ -254,6 +254,7 @@ def changed_stages(a: ManifestSide, b: ManifestSide) -> dict[str, list[str]]:
     if a.catalog is None or b.catalog is None:
         return {}
     found: dict[str, list[str]] = {}
+    told: set[str] = set()
     for name in a.catalog.stages:
         one, two = a.stage(name), b.stage(name)
         if one is None and two is None:
@@ -263,11 +264,8 @@ def changed_stages(a: ManifestSide, b: ManifestSide) -> dict[str, list[str]]:
             continue
         lines = changed_settings(one.settings, two.settings, name)
         lines += changed_vocabularies(one.context, two.context) if name == "match" else []
-        lines += changed_thresholds(one.context, two.context)
+        lines += [line for line in changed_thresholds(one.context, two.context) if line not in told]
+        told.update(lines)  # stages hand thresholds on
         if lines:
             found[name] = lines
     return found
-
-
-def total(lost: Sequence[Lost]) -> int:
-    return sum(each.samples for each in lost)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from curation.inspect.card_captions import FAULTS
+from rich.cells import cell_len, set_cell_size
+
 from curation.inspect.card_clips import piece_words
 from curation.inspect.card_media import ERRORS
 from curation.inspect.manifest_diff import Change, Changes, ManifestDiff
-from curation.inspect.manifest_reasons import Lost
+from curation.inspect.manifest_reasons import UNTOLD, Lost
 from curation.inspect.wording import how_many, quoted
 
 _WORDS: Final = {
@@ -20,8 +21,8 @@ _WORDS: Final = {
     ("pairs", "not_told"): "a rule or filter of `pairs` drops all its texts; which one was not looked for",
     ("match", "no_entry"): "no text of it holds an entry of the vocabulary",
     ("balance", "not_drawn"): "matched, but not drawn: its critical threshold is above t",
-    ("balance", "lower_threshold"): "matched, but not drawn: its critical threshold is above t here, and not above the "
-    "other's t",
+    ("balance", "lower_threshold"): "matched, but not drawn: its critical threshold is above t, which is lower there",
+    ("balance", "other_draw"): "matched, but not drawn: its critical threshold is higher there (counts, pick or seed)",
     ("fetch", "not_asked"): "kept, but not asked for: its modality is not fetched",
     ("fetch", "unknown"): "could not be fetched",
     ("duplicates", "exact"): "another media with the same bytes stands for it",
@@ -58,20 +59,18 @@ def reason_words(stage: str, reason: str) -> str:
     """A reason in words."""
     if (stage, reason) in _WORDS:
         return _WORDS[stage, reason]
-    kind, _, name = reason.partition(":")
-    name = quoted(name)[1:-1]
+    safe = quoted(reason)[1:-1]
+    kind, _, name = safe.partition(":")
     if stage == "manifest" and kind == "overlap":
         return f"a set of manifest.decontaminate has it by its {name}"
     if stage == "pairs":
         told = _PAGE_WORDS.get(kind)
-        return (
-            f"{told}{f' ({name})' if name else ''}" if told else f"the rule pairs.rules.{quoted(reason)[1:-1]} drops it"
-        )
+        return f"{told}{f' ({name})' if name else ''}" if told else f"the rule pairs.rules.{safe} drops it"
     if stage == "fetch":
-        return f"could not be fetched: {ERRORS.get(reason, reason)}"
+        return f"could not be fetched: {ERRORS.get(safe, safe)}"
     if stage == "scenes":
-        return f"its video could not be cut: {ERRORS.get(reason, FAULTS.get(reason, reason))}"
-    return piece_words(reason) if stage in ("clips", "kept_clips") else quoted(reason)[1:-1]
+        return f"its video could not be cut: {ERRORS.get(safe, safe)}"
+    return piece_words(safe) if stage in ("clips", "kept_clips") else safe
 
 
 def diff_lines(diff: ManifestDiff) -> list[str]:
@@ -95,7 +94,8 @@ def _head(diff: ManifestDiff) -> Iterator[str]:
     ):
         of_all = f"{samples:,} of {how_many(whole, 'sample')} ({samples / max(whole, 1):.3%}){held}"
         yield f"{letter}  {location}: {how_many(whole, 'sample') if diff.concept is None else of_all}"
-    yield f"from A to B {diff.samples_b - diff.samples_a:+,}: {diff.only_a:,} left, {diff.only_b:,} came, {diff.both:,} stayed"
+    change = diff.samples_b - diff.samples_a
+    yield f"from A to B {change:+,}: {diff.only_a:,} left, {diff.only_b:,} came, {diff.both:,} stayed"
     words = {"text": "with another text", "split": "in another split", "bytes": "with other bytes"}
     told = [f"{count:,} {words[what]}" for what, count in diff.changed.items() if count]
     if told:
@@ -109,9 +109,10 @@ def _lost_lines(
         return
     yield from ("", f"{title}; why, by the first stage of {letter} that is without them")
     for each in lost:
-        yield f"  {each.stage:<18}{each.samples:>12,}  {reason_words(each.stage, each.reason)}"
-    yield f"  {'in all':<18}{sum(each.samples for each in lost):>12,}"
-    asked = next((each for each in lost if each.stage != "untold"), None)
+        stage = "(not told)" if each.stage == UNTOLD else each.stage
+        yield f"  {stage:<20}{each.samples:>12,}  {reason_words(each.stage, each.reason)}"
+    yield f"  {'in all':<20}{sum(each.samples for each in lost):>12,}"
+    asked = next((each for each in lost if each.stage != UNTOLD), None)
     if asked is not None:
         yield f"  for example: curation why {asked.example} --work {location}"
 
@@ -122,7 +123,7 @@ def _changes_lines(changes: Changes, diff: ManifestDiff) -> Iterator[str]:
     if not rows:
         return
     values = [_value(change) for change in rows]
-    size = max(16, *map(len, values))
+    size = max(16, *map(cell_len, values))
     yield ""
     yield f"{'by ' + changes.kind:<{size + 2}}{'A':>11}{'share':>9}{'B':>11}{'share':>9}{'change':>11}"
     for value, change in zip(values, rows, strict=True):
@@ -145,6 +146,6 @@ def _settings_lines(diff: ManifestDiff) -> Iterator[str]:
         yield from ("", "what differs between the two runs")
     for stage, lines in diff.settings.items():
         for line in lines[:_MOST_LINES]:
-            yield f"  {stage:<18}{quoted(line, 200)[1:-1]}"
+            yield f"  {stage:<20}{quoted(line, 200)[1:-1]}"
         if len(lines) > _MOST_LINES:
-            yield f"  {'':<18}and {len(lines) - _MOST_LINES:,} more"
+            yield f"  {'':<20}and {len(lines) - _MOST_LINES:,} more"

@@ -250,13 +250,13 @@ class _Reasons:
     def _before_the_draw(self, draws: str, pairs: str) -> None:
         """Samples of media that the run keeps no pair of."""
         self._thresholds()
-        drawn = f"""SELECT media_id, modality, bool_or(picked) AS picked, bool_or(critical_threshold <= t_other) AS low
-            FROM (SELECT media_id, modality, vocabulary_lang, picked, critical_threshold FROM ({draws}))
+        drawn = f"""SELECT media_id, modality, bool_or(critical_threshold <= t_other) AS low
+            FROM (SELECT media_id, modality, vocabulary_lang, critical_threshold FROM ({draws}))
             SEMI JOIN open USING (media_id, modality) LEFT JOIN other_thresholds USING (modality, vocabulary_lang)
             GROUP BY media_id, modality"""
         self._settle(
             "balance",
-            "CASE WHEN own.low THEN 'lower_threshold' ELSE 'not_drawn' END",
+            "CASE WHEN own.low THEN 'lower_threshold' WHEN own.low IS NULL THEN 'not_drawn' ELSE 'other_draw' END",
             f"JOIN ({drawn}) AS own USING (media_id, modality)",
         )
         self._settle(

@@ -57,7 +57,9 @@ class Rates:
 # made-up pairs took. Those of videos (scenes to kept_clips) are the demo's too: 91 films of some 8 s and 320 x 180
 # pixels, encoded ultrafast; real ones cost by length and size, and a folder's own are taken as soon as it has a
 # thousand. Those of captions are the demo's, whose captioners ask no model: what models take is each one's own (`plan`
-# says what they are asked). Tables are taken for WAT files: how much of a table is text is for each its own.
+# says what they are asked). Shards hold 10,000 samples, as by default, of 39 kB, as the demo's; 0.16 ms a sample
+# (`python -m bench export`), and 0.1 ms to find where shards begin. Tables are taken for WAT files: how much of a table
+# is text is for each its own.
 ARCHIVES = {
     "wat": Rates("", 0.002285, 64.0, 0.15),
     "warc": Rates("", 0.000638, 63.5, 0.11),
@@ -85,6 +87,7 @@ DEFAULTS = {
     "caption_scores": Rates("captions", 1.0, 90.0, 20_000.0),
     "chosen_captions": Rates("captions", 0.703, 136.0, 20.0),
     "balanced_captions": Rates("chosen_captions", 0.792, 68.0, 10.0),
+    "shards": Rates("manifest", 0.0001, 390_000_000.0, 260.0),
 }
 MOST_ENTRIES = 500_000  # of a vocabulary (MetaCLIP's): entry_counts stops growing there
 

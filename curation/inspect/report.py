@@ -22,12 +22,10 @@ from curation.inspect.report_gallery import gallery
 from curation.inspect.report_markup import Html, element, joined, told
 from curation.inspect.report_material import Material, material
 from curation.inspect.report_media import clip_lengths, image_sizes
-from curation.inspect.report_page import page
+from curation.inspect.report_page import REPORT_HTML, page
 from curation.inspect.report_parts import notice, section, table, unfolding
 from curation.inspect.report_thresholds import other_thresholds
 from curation.storage import Store, storage_errors
-
-REPORT_HTML = "report.html"
 
 _SECTIONS: tuple[tuple[str, str, Callable[[Material], Html | None]], ...] = (
     ("funnel", "Funnel", funnel),
@@ -104,14 +102,14 @@ def _made(location: str | Path) -> tuple[str, list[str]]:
             if made is not None:
                 parts.append((anchor, name, made))
         parts.append(("made", "Versions", _provenance(found)))
-        title = str(found.recipe.get("name") or "Curation report")
+        title = str(found.recipe.get("name") or "Training set")
         return page(title, _summary(found), parts, _footer()), found.notices
 
 
 def _summary(found: Material) -> str:
     if found.has_manifest:
-        return "What this training set holds, how it came to be, and what was lost on the way."
-    return "What this selection of pairs holds, and how it came to be."
+        return "Curation report: what this training set holds, how it came to be, and what was lost on the way."
+    return "Curation report: what this selection of pairs holds, and how it came to be."
 
 
 def _lead(found: Material) -> str:

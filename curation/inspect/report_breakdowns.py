@@ -8,8 +8,7 @@ from typing import Any
 from curation.inspect.card_captions import captions_lines
 from curation.inspect.card_media import loss_words
 from curation.inspect.card_words import NOTHING, count, ratio, share
-from curation.inspect.report_funnel import MODALITIES
-from curation.inspect.report_markup import Content, Html, element, joined
+from curation.inspect.report_markup import Content, Html, element, joined, told
 from curation.inspect.report_material import Material
 from curation.inspect.report_media import text_lengths
 from curation.inspect.report_parts import absent, figures, items, not_shown, section, table
@@ -182,7 +181,7 @@ def link_rot(material: Material) -> Html | None:
         made.append(
             element(
                 "div",
-                element("h3", MODALITIES.get(modality, ("", modality))[1].capitalize()),
+                element("h3", f"{modality.capitalize()}s"),
                 element("p", words, class_="kind"),
                 table(["<", "|media", "number", "share"], listed),
             )
@@ -213,7 +212,7 @@ def _again(rows: Sequence[Row]) -> list[Html]:
     if not again:
         return []
     words = f"{how_many(again, 'media', 'media')} failed for passing reasons: the same `curation run` asks again."
-    return [element("p", words, class_="kind")]
+    return [element("p", told(words), class_="kind")]
 
 
 def shards(material: Material) -> Html | None:

@@ -186,11 +186,12 @@ def _split(parts: Sequence[int]) -> Html:
 def _rule(material: Material) -> list[Html]:
     """How t came about, in words."""
     card = material.card
-    if card is None or not card["thresholds"]["modalities"]:
+    if card is None:
         return []
-    lines = [f"{row['modality']}: {threshold_words(card, row['modality'])}" for row in card["thresholds"]["modalities"]]
+    modalities = [row["modality"] for row in card["thresholds"]["modalities"] if material.is_shown(row["modality"])]
+    lines = [f"{modality}: t {threshold_words(card, modality)}" for modality in modalities]
     lines += [f"target: {target_words(target)}" for target in card["thresholds"]["targets"]]
-    return [items(lines, "losses")]
+    return [items(lines, "losses")] if lines else []
 
 
 def _top_entries(material: Material) -> list[Html]:

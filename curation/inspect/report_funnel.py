@@ -29,11 +29,7 @@ _STEPS = {
     "samples": "images and clips of these pairs",
     "manifest": "samples to train on",
 }
-MODALITIES = {
-    "image": ("image", "images"),
-    "video": ("clip or video", "clips and videos"),
-    "audio": ("sound", "sounds"),
-}
+_NAMES = {"image": "images", "video": "clips and videos"}
 
 
 def headline(material: Material) -> Html:
@@ -46,7 +42,7 @@ def headline(material: Material) -> Html:
         return absent("The manifest is empty: no sample came through. The funnel says what was lost, and where.")
     made = [(count(every["samples"]), "samples", f"{count(every['val'])} of them held back for validation")]
     made += [
-        (count(row["samples"]), MODALITIES.get(row["modality"], ("", row["modality"]))[1], _of_modality(row))
+        (count(row["samples"]), _NAMES.get(row["modality"], row["modality"]), _of_modality(row))
         for row in totals
     ]
     number = material.tables.languages_of_texts()
@@ -56,9 +52,9 @@ def headline(material: Material) -> Html:
         (
             count(number),
             "languages" if number != 1 else "language",
-            f"{share(top['samples'] / every['samples'])} {top['value'] or 'unknown'}",
+            f"{share(top['samples'] / every['samples'])} of samples in {top['value'] or 'an unknown one'}",
         ),
-        (size(every["size_bytes"]), "of stored media", f"{size(every['size_bytes'] / every['samples'])} per sample"),
+        (size(every["size_bytes"]), "stored media", f"{size(every['size_bytes'] / every['samples'])} per sample"),
         *_covered(material),
     ]
     return tiles(made)
@@ -167,10 +163,10 @@ def _left_by_manifest(material: Material) -> list[tuple[int, str]]:
 
 def _lost(left_out: Sequence[tuple[int, str]]) -> Html:
     told = [joined(element("b", f"−{count(number)}"), " ", words) for number, words in left_out]
-    shown = items(told[:_LOSSES], "losses") if told else Html("")
-    if len(told) <= _LOSSES:
-        return shown
-    return joined(shown, unfolding(f"{len(told) - _LOSSES} more reasons", items(told[_LOSSES:], "losses")))
+    if len(told) <= _LOSSES + 1:
+        return items(told, "losses") if told else Html("")
+    more = unfolding(f"{len(told) - _LOSSES} more reasons", items(told[_LOSSES:], "losses"))
+    return joined(items(told[:_LOSSES], "losses"), more)
 
 
 def _clips(material: Material) -> list[Html]:

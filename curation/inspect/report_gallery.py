@@ -70,14 +70,14 @@ def _draw(material: Material, source: str, modality: str) -> None:
         f"""
         CREATE OR REPLACE TEMP TABLE drawn AS
         WITH few AS (
-            SELECT {_id(source)} AS id, md5('{_SALT}' || {_id(source)}) AS place, keep_probability, entry_ids,
-                   modality, vocabulary_lang
+            SELECT {_id(source)} AS id, md5('{_SALT}' || {_id(source)}) AS place, media_id,
+                   keep_probability, entry_ids, modality, vocabulary_lang
             FROM {source} WHERE modality = ? ORDER BY place LIMIT {DRAWN}),
         held AS (
             SELECT id, arg_min(entry_id, (pool, entry_id)) AS rarest, min(pool) AS pool
             FROM (SELECT id, modality, vocabulary_lang AS lang, unnest(entry_ids) AS entry_id FROM few)
             JOIN found USING (modality, lang, entry_id) GROUP BY id)
-        SELECT id, place, keep_probability, coalesce(rarest, -1) AS rarest, pool
+        SELECT id, media_id, place, keep_probability, coalesce(rarest, -1) AS rarest, pool
         FROM few LEFT JOIN held USING (id)""",
         [modality],
     )
@@ -91,8 +91,11 @@ def _chosen(material: Material, kind: str) -> list[str]:
     if material.tables.row("SELECT count(pool) AS known FROM drawn")["known"]:
         order = {"head": "pool DESC NULLS LAST, place", "tail": "pool NULLS LAST, place"}[kind]
     rows = material.tables.rows(f"""
-        SELECT id FROM (SELECT *, row_number() OVER (PARTITION BY rarest ORDER BY {order}) AS same FROM drawn)
-        WHERE rarest < 0 OR same <= {_SAME} ORDER BY {order} LIMIT {SHOWN}""")
+        WITH one AS (  -- of clips of one video
+            SELECT * FROM drawn QUALIFY row_number() OVER (PARTITION BY media_id ORDER BY {order}) = 1)
+        SELECT id FROM one
+        QUALIFY rarest < 0 OR row_number() OVER (PARTITION BY rarest ORDER BY {order}) <= {_SAME}
+        ORDER BY {order} LIMIT {SHOWN}""")
     return [row["id"] for row in rows]
 
 

@@ -12,6 +12,9 @@ from collections.abc import Sequence
 
 from curation.inspect.report_markup import Content, Html, element, joined
 
+REPORT_HTML = "report.html"
+"""Its name in a work folder, where no other is given."""
+
 _LIGHT = {
     "paper": "#ffffff",
     "sheet": "#f6f7f9",
@@ -184,7 +187,7 @@ def page(title: str, summary: Content, sections: Sequence[tuple[str, str, Html]]
         element("meta", name_="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name_="referrer", content="no-referrer"),
         element("meta", name_="color-scheme", content="light dark"),
-        element("title", title),
+        element("title", f"{title}: curation report"),
         element("style", Html(sheet)),
     )
     contents = element("ul", *(element("li", element("a", name, href=f"#{anchor}")) for anchor, name, _ in sections))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -96,17 +97,11 @@ def _samples_at(material: Material) -> list[Html]:
     present = {(row["modality"], row["lang"]): row["t"] for row in material.tables.rows("SELECT * FROM limits")}
     series, marks, legend = [], [], []
     for place, name in enumerate(largest):
-        xs = [2 ** (step / STEPS_PER_OCTAVE) for step, _ in steps[name]]
-        ys = np.cumsum([samples for _, samples in steps[name]]).tolist()
         t = present.get(name)
-        series.append(
-            Series(
-                ", ".join(name),
-                [*zip(xs, ys, strict=True), *([(t, ys[-1])] if t and t > xs[-1] else [])],
-                place,
-                steps=True,
-            )
-        )
+        xs = [min(2 ** (step / STEPS_PER_OCTAVE), t or math.inf) for step, _ in steps[name]]
+        ys = np.cumsum([samples for _, samples in steps[name]]).tolist()
+        end = [(t, ys[-1])] if t and t > xs[-1] else []
+        series.append(Series(", ".join(name), [*zip(xs, ys, strict=True), *end], place, steps=True))
         legend.append(key(", ".join(name), place))
         if t:
             marks.append(

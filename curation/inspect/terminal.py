@@ -15,6 +15,7 @@ from curation.inspect.card_captions import captions_lines
 from curation.inspect.card_clips import clips_lines, told_pieces
 from curation.inspect.card_manifest import manifest_lines
 from curation.inspect.card_media import media_lines, told_losses
+from curation.inspect.card_shards import shards_lines, shards_places
 from curation.inspect.card_words import Row, count, losses, plain, ratio, share, target_words, threshold_words
 from curation.inspect.wording import size
 
@@ -324,9 +325,11 @@ def _places(card: Row, console: Console) -> None:
         _line(console, f"  captions   {run['work']}/captions, chosen_captions (samples: where their bytes lie)")
     if card.get("manifest"):
         _line(console, f"  manifest   {run['work']}/manifest, entry_probabilities (what training reads)")
+    for place in shards_places(card["shards"], run["work"]) if card.get("shards") else []:
+        _line(console, f"  shards     {place}")
     _line(console, f"  data card  {run['work']}/card.md, card.json")
     _line(console, f"  SQL        curation.inspect.connect({run['work']!r})")
-    for note in card["notes"]:
+    for note in [*(shards_lines(card["shards"]) if card.get("shards") else []), *card["notes"]]:
         _line(console, f"note: {note}")
 
 

@@ -23,7 +23,7 @@ def put_index(planning: Planning, manifest: Manifest) -> None:
         "settings": manifest.settings,
         "stages": _lineage(store, manifest.inputs),
     }
-    _put(store, name_of_set, index_of(_tars(manifest), about))
+    _put(store, name_of_set, index_of(tars_of(manifest), about))
 
 
 def renew_index(store: Store, manifest: Manifest) -> None:
@@ -31,7 +31,7 @@ def renew_index(store: Store, manifest: Manifest) -> None:
     name_of_set = manifest.context["set"]
     known = store.read_json(f"{FOLDER}/{name_of_set}/{INDEX}")
     if known is not None:
-        _put(store, name_of_set, index_of(_tars(manifest), {name: known[name] for name in _ABOUT}))
+        _put(store, name_of_set, index_of(tars_of(manifest), {name: known[name] for name in _ABOUT}))
 
 
 def _put(store: Store, name_of_set: str, index: dict[str, Any]) -> None:
@@ -45,7 +45,8 @@ def _put(store: Store, name_of_set: str, index: dict[str, Any]) -> None:
             store.put(path, data)
 
 
-def _tars(manifest: Manifest) -> list[Tar]:
+def tars_of(manifest: Manifest) -> list[Tar]:
+    """The tars of a version of `shards`."""
     found = []
     for report in manifest.reports.values():
         for entry in report.files.get(TARS, []):

@@ -181,8 +181,8 @@ class TestReport:
         assert report.with_results(report.README.read_text(encoding="utf-8"), ["x"]).count(report.BEGIN) == 1
 
     def test_every_arm_and_verdict_is_told_with_its_repetition(self) -> None:
-        runs = {(seed, arm): _run(seed, arm) for seed in (1, 2) for arm in settings.arm_names()}
-        lines = report.section({60_000: runs}, {60_000: differences(runs)})
+        done = {(seed, arm): _run(seed, arm) for seed in (1, 2) for arm in settings.arm_names()}
+        lines = report.section({60_000: done}, {60_000: differences(done)})
         page = "\n".join(lines)
         assert "16 of 40 runs" in lines[0]
         for arm in settings.arm_names():
@@ -191,9 +191,19 @@ class TestReport:
         assert page.count("| 30.0 times |") == len(settings.arm_names()) + 2 * 6
 
     def test_nothing_stored_is_an_error(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("bench.effect.runs.OUT", tmp_path)
-        with pytest.raises(FileNotFoundError, match="no run of the setting gpu"):
+        monkeypatch.setattr(runs, "OUT", tmp_path)
+        with pytest.raises(FileNotFoundError, match="no whole seed of the setting gpu"):
             report.write(settings.SETTINGS["gpu"])
+
+    def test_a_seed_counts_when_all_its_arms_are_there(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(runs, "OUT", tmp_path)
+        setting = settings.SETTINGS["cpu"]
+        for seed, arms in ((1, settings.arm_names()), (2, settings.arm_names()[:-1])):
+            folder = runs.folder_of(setting, seed, 60_000)
+            folder.mkdir(parents=True)
+            for arm in arms:
+                (folder / f"{arm}.json").write_text(json.dumps({"setting": setting.to_json(), "arm": arm}))
+        assert {seed for seed, _ in report._runs(setting, 60_000)} == {1}
 
 
 def _run(seed: int, arm: str) -> dict[str, Any]:

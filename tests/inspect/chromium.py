@@ -33,6 +33,8 @@ class Seen:
     """What a page did: whatever it asked for, and whatever the browser complained of."""
 
     requests: list[str] = field(default_factory=list)
+    blocked: list[str] = field(default_factory=list)
+    """What the page's policy stopped before it left."""
     complaints: list[str] = field(default_factory=list)
     values: dict[str, Any] = field(default_factory=dict)
     screenshot: bytes = b""
@@ -80,6 +82,7 @@ class _Session:
     def __init__(self, seen: Seen) -> None:
         self.seen, self._number, self._loaded = seen, 0, asyncio.Event()
         self._answers: dict[int, asyncio.Future[Any]] = {}
+        self._asked: dict[str, str] = {}
 
     async def run(self, address: str, url: str, questions: dict[str, str], how: tuple[int, int, str, bool]) -> Seen:
         async with aiohttp.ClientSession() as client, client.ws_connect(address, max_msg_size=0) as self._socket:
@@ -136,7 +139,11 @@ class _Session:
         if method == "Page.loadEventFired":
             self._loaded.set()
         elif method == "Network.requestWillBeSent":
+            self._asked[told["requestId"]] = told["request"]["url"]
             self.seen.requests.append(told["request"]["url"])
+        elif method == "Network.loadingFailed" and told.get("blockedReason") == "csp":
+            self.seen.blocked.append(self._asked[told["requestId"]])
+            self.seen.requests.remove(self._asked[told["requestId"]])
         elif method == "Log.entryAdded":
             self.seen.complaints.append(f"{told['entry']['level']}: {told['entry']['text']}")
         elif method in ("Runtime.consoleAPICalled", "Runtime.exceptionThrown"):

@@ -46,7 +46,6 @@ def _overlap(key: str) -> Callable[[str, str], Mapping[str, Row]]:
 
 FATES: dict[str, Fate] = {
     "there": Fate("", "", "manifest"),
-    "there_only": Fate("", "", "manifest"),  # from an archive that no others come from
     "other_archive": Fate("extract", "other_archive", ""),
     "short": Fate("pairs", "min_chars", "candidates", rows=_says("candidates", text="abc")),
     "refused": Fate("pairs", "consent:noai", "candidates", rows=_says("candidates", robots=["noai"])),
@@ -54,7 +53,7 @@ FATES: dict[str, Fate] = {
     "placeholder": Fate("pairs", "placeholder", "candidates",
                         rows=lambda media_id, _: {"rejections:pairs": {"id": media_id, "reason": "placeholder"}}),
     "unmatched": Fate("match", "no_entry", "pairs"),
-    "not_drawn": Fate("balance", "not_drawn", "draws", rows=_says("draws", critical_threshold=1000.0, picked=True)),
+    "not_drawn": Fate("balance", "other_draw", "draws", rows=_says("draws", critical_threshold=1000.0, picked=True)),
     "lower_t": Fate("balance", "lower_threshold", "draws", rows=_says("draws", critical_threshold=30.0, picked=True)),
     "not_asked": Fate("fetch", "not_asked", "kept_pairs"),
     "gone": Fate("fetch", "http_4xx", "media", rows=_says("media", status="failed", error="http_4xx")),
@@ -82,6 +81,11 @@ FATES: dict[str, Fate] = {
     "textless": Fate("manifest", "no_text", "balanced_captions"),
     "clip": Fate("", "", "manifest", "video"),
 }  # fmt: skip
+
+
+THERE_ONLY = "there_only"
+"""As `there`, from an archive that no others come from."""
+_ALL = FATES | {THERE_ONLY: FATES["there"]}
 
 
 def ids(number: int, fate: Fate) -> tuple[str, str]:
@@ -123,7 +127,7 @@ def _facts(stage: str, t: float) -> tuple[Row, Row]:
 
 
 def _rows(number: int, name: str) -> list[tuple[str, Row]]:
-    fate = FATES[name]
+    fate = _ALL[name]
     media_id, sample_id = ids(number, fate)
     is_clip = fate.modality == "video"
     base = {
@@ -135,7 +139,7 @@ def _rows(number: int, name: str) -> list[tuple[str, Row]]:
         "text_kind": "alt.alt", "sha256": f"{number:064x}", "keep_probability": 1.0, "text_rule": "captions.order",
         "captioner": "alt", "kind": "alt",
     }  # fmt: skip
-    if name == "there_only":
+    if name == THERE_ONLY:
         base["archive"] = "unread.warc.gz"
     more = fate.rows(media_id, sample_id)
     found: list[tuple[str, Row]] = []

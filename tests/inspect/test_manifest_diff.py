@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from manifest_fates import FATES, ids, publish
+from manifest_fates import FATES, THERE_ONLY, ids, publish
 from typer.testing import CliRunner
 
 from curation.cli import app
@@ -37,7 +37,7 @@ def expected(fates: dict[int, str]) -> Counter[tuple[str, str]]:
 
 def in_a(name: str) -> str:
     if name == "other_archive":
-        return "there_only"
+        return THERE_ONLY
     return "clip" if FATES[name].modality == "video" else "there"
 
 
@@ -236,7 +236,7 @@ def test_a_concept_is_followed_through_both(tmp_path: Path) -> None:
     _name_entries(tmp_path, ["dog", "cat", "house"])
     diff = diff_manifests(str(tmp_path / "a"), str(tmp_path / "b"), "dog")
     assert (diff.samples_a, diff.samples_b, diff.all_a, diff.all_b) == (4, 2, 6, 3)
-    assert reasons(diff.left) == {("fetch", "http_4xx"): 1, ("balance", "not_drawn"): 1}
+    assert reasons(diff.left) == {("fetch", "http_4xx"): 1, ("balance", "other_draw"): 1}
     assert "concept" not in [changes.kind for changes in diff.changes]
     lines = "\n".join(diff_lines(diff))
     assert 'a: 4 of 6 samples (66.667%) hold "dog"' in lines

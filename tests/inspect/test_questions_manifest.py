@@ -54,7 +54,8 @@ def test_samples_at_random_are_the_same_for_a_seed(
     db: duckdb.DuckDBPyConnection, rows: list[Row], seed: int
 ) -> None:
     found = rows_of(questions.samples(db, 9, modality="video", lang="en", seed=seed))
-    wanted = sorted((row for row in rows if row["modality"] == "video" and row["text_lang"] == "en"), key=as_drawn(seed))
+    own = [row for row in rows if row["modality"] == "video" and row["text_lang"] == "en"]
+    wanted = sorted(own, key=as_drawn(seed))
     assert [row["sample_id"] for row in found] == [row["sample_id"] for row in wanted[:9]]
     for row, whole in zip(found, wanted, strict=False):
         assert row["texts"] == len(whole["texts"])
@@ -65,8 +66,12 @@ def test_samples_at_random_are_the_same_for_a_seed(
 def test_head_and_tail_are_by_the_rarest_entry(db: duckdb.DuckDBPyConnection, rows: list[Row], order: str) -> None:
     pool = {(row["modality"], row["vocabulary_lang"], row["entry_id"]): row["pool_texts"]
             for row in rows_of(db.sql("FROM entry_probabilities").to_arrow_table())}  # fmt: skip
-    rarest = {row["sample_id"]: min((pool[row["modality"], row["vocabulary_lang"], entry] for entry in row["entry_ids"]),
-                                    default=None) for row in rows}  # fmt: skip
+    rarest = {
+        row["sample_id"]: min(
+            (pool[row["modality"], row["vocabulary_lang"], entry] for entry in row["entry_ids"]), default=None
+        )
+        for row in rows
+    }
     sign = -1 if order == "head" else 1
     wanted = sorted(rows, key=lambda row: (rarest[row["sample_id"]] is None, sign * (rarest[row["sample_id"]] or 0),
                                            *as_drawn(0)(row)))  # fmt: skip
@@ -148,12 +153,11 @@ def test_nulls_are_counted_by_column(db: duckdb.DuckDBPyConnection, rows: list[R
 
 
 def test_repeated_texts_and_leaks(tmp_path: Path, rows: list[Row]) -> None:
-    for place, row in enumerate(rows[:60]):
-        row = rows[place] = {**row, "split": "val" if place % 3 else "train"}  # noqa: PLW2901
-        row["fetched_sha256"], row["phash"] = f"{place % 10:064}", place % 7
-        row["text"] = f"text {place % 9}"
-        row["texts"] = [{**row["texts"][0], "text": row["text"]}]
-    some = rows[:60]
+    some = [
+        {**row, "split": "val" if place % 3 else "train", "fetched_sha256": f"{place % 10:064}", "phash": place % 7,
+         "text": f"text {place % 9}", "texts": [{**row["texts"][0], "text": f"text {place % 9}"}]}
+        for place, row in enumerate(rows[:60])
+    ]  # fmt: skip
     write_manifest(tmp_path, pa.Table.from_pylist(some, MANIFEST.schema), entries=False)
     with connect(tmp_path) as connection:
         repeated = rows_of(questions.repeated_texts(connection, 5))

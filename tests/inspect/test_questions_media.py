@@ -91,7 +91,7 @@ def test_every_media_is_obtained_or_lost_for_one_reason(db: duckdb.DuckDBPyConne
         assert row["share"] == pytest.approx(row["media"] / whole[row["modality"]])
         known = {None: "obtained", "a new one": "a new one"}
         assert row["meaning"] == known.get(row["error"], ERRORS.get(row["error"] or ""))
-    assert [row["error"] for row in found if row["modality"] == "image"][0] is None
+    assert found[0]["error"] is None  # obtained first
 
 
 @pytest.mark.parametrize("top", [1, 2, 100])
@@ -211,7 +211,8 @@ def test_captions_are_counted_by_captioner_and_kind(tmp_path: Path) -> None:
         assert (row["captions"], row["samples"]) == (len(ok), len({one["sample_id"] for one in ok}))
         assert row["silent"] == sum(one["status"] == "silent" for one in of)
         assert row["failed"] == sum(one["status"] == "failed" for one in of)
-        assert row["chosen"] == sum((one["captioner"], one["kind"]) == (row["captioner"], row["kind"]) for one in chosen)
+        key = (row["captioner"], row["kind"])
+        assert row["chosen"] == sum((one["captioner"], one["kind"]) == key for one in chosen)
         if ok:
             assert row["mean_chars"] == pytest.approx(statistics.mean(len(one["text"]) for one in ok))
     assert sum(row["captions"] + row["silent"] + row["failed"] for row in found) == len(said)

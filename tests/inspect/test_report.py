@@ -19,7 +19,8 @@ from selectolax.lexbor import LexborHTMLParser
 
 from curation.errors import InputError, StaleDatasetError, WorkFolderError
 from curation.inspect.card import CARD_JSON, write_card
-from curation.inspect.report import REPORT_HTML, report, write_report
+from curation.inspect.report import report, write_report
+from curation.inspect.report_page import REPORT_HTML
 from curation.pipeline import ALL_STAGES
 from curation.runner.catalog import Catalog
 from curation.storage import Store
@@ -234,7 +235,7 @@ def test_a_manifest_whose_files_are_gone(tmp_path: Path) -> None:
     write_manifest(tmp_path, 5)
     for file in (tmp_path / "manifest").rglob("*.parquet"):
         file.unlink()
-    with pytest.raises(WorkFolderError, match="gone or damaged: .*manifest.*; start with a fresh folder"):
+    with pytest.raises(WorkFolderError, match=r"gone or damaged: .*manifest.*; start with a fresh folder"):
         write_report(tmp_path)
     assert not (tmp_path / REPORT_HTML).exists()
 

@@ -49,7 +49,7 @@ def test_the_headline(page: Page, rows: list[Row]) -> None:
     assert tiles["clips and videos"] == count(len(rows) - len(images))
     assert tiles["texts"] == count(texts)
     assert tiles["languages"] == count(len({row["text_lang"] for row in rows}))
-    assert tiles["of stored media"] == size(sum(row["size_bytes"] for row in rows))
+    assert tiles["stored media"] == size(sum(row["size_bytes"] for row in rows))
     covered = {(row["vocabulary_lang"], entry) for row in rows for entry in row["entry_ids"]}
     assert tiles["entries covered"] == count(len(covered))
 

@@ -153,9 +153,7 @@ def clip_lengths(table: pa.Table) -> Figure:
 
 @styled
 def score_histograms(histograms: Mapping[str, pa.Table]) -> Figure:
-    """Small figures side by side, one per score: clips, and those that are kept. By name the answers of
-    score_histogram.
-    """
+    """Small figures side by side, one per score: clips, and those that are kept."""
     names = list(histograms)
     rows = max(1, -(-len(names) // 3))
     figure = new_figure(8, 0.4 + 1.9 * rows)

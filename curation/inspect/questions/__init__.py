@@ -32,6 +32,7 @@ from curation.inspect.questions.media import (
     link_rot_by_host,
     link_rot_by_snapshot,
     score_histogram,
+    score_histograms,
     score_summary,
 )
 from curation.inspect.questions.samples import clips_with_key_frames, samples, samples_at, samples_of
@@ -81,6 +82,7 @@ __all__ = [
     "samples_at",
     "samples_of",
     "score_histogram",
+    "score_histograms",
     "score_summary",
     "sizes_at",
     "sizes_following",

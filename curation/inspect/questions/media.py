@@ -177,3 +177,8 @@ def score_histogram(db: Database, score: str, bins: int = 24) -> pa.Table:
         LEFT JOIN counted ON place = coalesce(bin, 0) ORDER BY place""",
         [bounded("bins", bins)],
     )
+
+
+def score_histograms(db: Database, *scores: str, bins: int = 24) -> dict[str, pa.Table]:
+    """`score_histogram` of some scores, by name."""
+    return {score: score_histogram(db, score, bins) for score in scores}
