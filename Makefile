@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-models bench lint types lock clean
+.PHONY: help setup demo notebooks test test-slow test-models bench lint types lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -29,6 +29,12 @@ $(VENV)/torch: $(VENV)/ready
 	@echo "installing torch, for what trains"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
 	@touch $@
+
+notebooks: setup ## the notebooks on the demo's output, top to bottom, and its second run that 05 compares it with
+	@test -d demo-output/run/manifest || { echo "there is no demo-output/run with a manifest yet: make demo"; exit 1; }
+	@test -d demo-output/run-b || { rm -rf demo-output/run-b.part && cp -R demo-output/run demo-output/run-b.part && mv demo-output/run-b.part demo-output/run-b; }
+	@$(BIN)/python -m curation.testing serve -- $(BIN)/curation run recipes/demo.yaml --work demo-output/run-b --set balance.tail_share=0.2 --set fetch.network.mirror={mirror}
+	@$(BIN)/python notebooks/run.py
 
 test: setup ## the tests (10 minutes at most on 2 cores)
 	@$(BIN)/python -m pytest -m "not slow"

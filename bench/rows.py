@@ -12,9 +12,12 @@ from bench import (
     fetching_faulty,
     fetching_memory,
     language,
+    loader,
     match_stage,
     matching,
+    notebooks,
     pages,
+    report,
     subtitles,
     wat,
 )
@@ -29,7 +32,10 @@ ROWS: dict[str, Row] = {
         subtitles.ROW,
         *(fetching.ROW, fetching_faulty.ROW, fetching_memory.ROW),
         *(*cut_detection.ROWS, *cutting.ROWS),
+        *loader.ROWS,
         *export.ROWS,
+        report.ROW,
+        *notebooks.ROWS,
     )
 }
 """All rows, by name."""

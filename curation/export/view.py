@@ -100,7 +100,7 @@ class View:
         named = columns if isinstance(columns, Mapping) else {name: f'"{name}"' for name in columns}
         told = ", ".join(f'{expression} AS "{name}"' for name, expression in named.items())
         kept = "".join(f" AND NOT coalesce({condition}, false)" for _, condition in rules)
-        return f"SELECT {told} {self._from}{kept}" + ("")
+        return f"SELECT {told} {self._from}{kept}" + (f" ORDER BY {order}" if order else "")
 
 
 def literal(text: str) -> str:

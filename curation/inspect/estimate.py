@@ -30,7 +30,7 @@ from curation.stages.captions import Captions
 from curation.storage import Store
 
 _NAMED = 3  # archives that a reason names
-_IN_ONE_PIECE = {"count", "duplicates", "kept_clips"}
+_IN_ONE_PIECE = {"count", "duplicates", "kept_clips", "entry_probabilities"}
 _WHEN_IT_RUNS = {
     "fetch": "which media it lacks is found when it runs",
     "shards": "where its shards begin is found when it runs",

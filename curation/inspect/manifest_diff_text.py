@@ -127,11 +127,9 @@ def _changes_lines(changes: Changes, diff: ManifestDiff) -> Iterator[str]:
     yield ""
     yield f"{'by ' + changes.kind:<{size + 2}}{'A':>11}{'share':>9}{'B':>11}{'share':>9}{'change':>11}"
     for value, change in zip(values, rows, strict=True):
-        shares = (
-            f"{count / max(whole, 1):.2%}" for count, whole in ((change.a, diff.samples_a), (change.b, diff.samples_b))
-        )
-        share_a, share_b = shares
-        yield (f"  {value:<{size}}{change.a:>11,}{share_a:>9}{change.b:>11,}{share_b:>9}{change.b - change.a:>+11,}")
+        share_a, share_b = change.a / max(diff.samples_a, 1), change.b / max(diff.samples_b, 1)
+        told = set_cell_size(value, size)
+        yield f"  {told}{change.a:>11,}{share_a:>9.2%}{change.b:>11,}{share_b:>9.2%}{change.b - change.a:>+11,}"
     if changes.others:
         yield f"  and {changes.others:,} more that changed"
 

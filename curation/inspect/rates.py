@@ -23,6 +23,7 @@ from curation.schemas import (
     DUPLICATE_GROUPS,
     FINAL_PAIRS,
     KEPT_PAIRS,
+    MANIFEST,
     MATCHES,
     MEDIA,
     PAIRS,
@@ -81,15 +82,18 @@ DEFAULTS = {
     "near_clips": Rates("clips", 0.0, 60.0, 280.0),
     "kept_clips": Rates("scores", 1.0, 68.0, 208.0),
     "survive": Rates("balance", 0.66, 60.0, 1.3),
-    "rebalance": Rates("survive", 1.0, 92.0, 1.6),
-    "samples": Rates("rebalance", 0.753, 218.0, 30.0),
+    "rebalance": Rates("survive", 1.0, 113.0, 1.6),
+    "samples": Rates("rebalance", 0.753, 244.0, 30.0),
     "captions": Rates("samples", 1.42, 113.0, 190.0),
     "caption_scores": Rates("captions", 1.0, 90.0, 20_000.0),
     "chosen_captions": Rates("captions", 0.703, 136.0, 20.0),
     "balanced_captions": Rates("chosen_captions", 0.792, 68.0, 10.0),
+    "manifest": Rates("samples", 1.0, 418.0, 20.0),
+    "entry_probabilities": Rates("manifest", 1.254, 16.0, 0.5),
     "shards": Rates("manifest", 0.0001, 390_000_000.0, 260.0),
 }
 MOST_ENTRIES = 500_000  # of a vocabulary (MetaCLIP's): entry_counts stops growing there
+_OF_ENTRIES = ("count", "entry_probabilities")
 
 _FIRST_DATASET = {
     "extract": CANDIDATES.name,
@@ -106,6 +110,7 @@ _FIRST_DATASET = {
     "samples": SAMPLES.name,
     "captions": CAPTIONS.name,
     "chosen_captions": CHOSEN_CAPTIONS.name,
+    "manifest": MANIFEST.name,
 }
 
 _BY_DEFAULT = "default rates"
@@ -161,7 +166,7 @@ class RateBook:
     def rows(self, stage: Stage, rates: Rates, inputs: float, vocabularies: int) -> int:
         """Rows of the stage's first dataset that so many inputs would give."""
         rows = round(inputs * rates.rows)
-        return min(rows, MOST_ENTRIES * vocabularies) if stage.name == "count" else rows
+        return min(rows, MOST_ENTRIES * vocabularies) if stage.name in _OF_ENTRIES else rows
 
     def _input_rows(self, made: Manifest) -> int | None:
         """The rows that a published version was made from."""

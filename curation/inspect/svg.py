@@ -117,7 +117,7 @@ class _Scale:
 
     def ticks(self, most: int) -> list[float]:
         found = _log_ticks(self.low, self.high) if self.axis.log else _linear_ticks(self.low, self.high, most)
-        return found
+        return found[:: max(1, math.ceil(len(found) / most))]
 
 
 def _linear_ticks(low: float, high: float, most: int) -> list[float]:
@@ -246,7 +246,7 @@ class _Frame:
             at, width = self._across.at(value), _CHAR * len(self.x.write(value))
             anchor = "end" if at + width / 2 > WIDTH else "middle"
             begin = at - (width if anchor == "end" else width / 2)
-            if True:
+            if begin >= free:
                 found.append((value, at, anchor))
                 free = begin + width + _GAP
         return found

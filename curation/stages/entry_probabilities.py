@@ -45,7 +45,7 @@ class EntryProbabilities(UnitStage):
         paths = [balanced["counts"]] if chosen is None else chosen.paths(CHOSEN_COUNTS.name)
         return {
             "vocabularies": planning.inputs["count"].context["vocabularies"],
-            "thresholds": balanced["thresholds"],
+            "t": balanced["thresholds"],
             "weighted": chosen is None,
             "counts": paths,
             "entry_counts": planning.inputs["count"].paths(ENTRY_COUNTS.name),
@@ -58,7 +58,7 @@ class EntryProbabilities(UnitStage):
         counts = context["counts"] if chosen is None else chosen.content(CHOSEN_COUNTS.name)  # named by its content
         content = [planning.inputs[stage].content(dataset.name)
                    for stage, dataset in (("count", ENTRY_COUNTS), ("manifest", MANIFEST_COUNTS))]  # fmt: skip
-        same = planning.settings, context["thresholds"], prints
+        same = planning.settings, context["t"], prints
         return [Unit("all", {}, self.identity(*same, counts, *content))]
 
     def process(self, unit: Unit, task: Task, writer: UnitWriter) -> None:
@@ -71,7 +71,7 @@ class EntryProbabilities(UnitStage):
         counts = load_counts(task.store, tuple(context["counts"]), tuple(sorted(sizes.items())), pooled, column)
         for key in sorted({*pool, *samples, *counts}):
             modality, lang = key
-            t = context["thresholds"].get(modality, {}).get(lang)
+            t = context["t"].get(modality, {}).get(lang)
             entries = vocabulary_entries(task.store, context["vocabularies"][lang]["fingerprint"])
             rows = _rows(key, (pool, counts, samples), t, entries)
             held = np.asarray(rows.column("samples"))

@@ -36,7 +36,8 @@ T = TypeVar("T")
 # What a run says on its way. Any other line on stderr is an error or noise.
 _STATUS = re.compile(
     r"(extract|pairs|match|count|draw|balance|fetch|near|duplicates|scenes|clips|scores|near_clips|kept_clips|survive|"
-    r"rebalance|samples|captions|caption_scores|chosen_captions|balanced_captions) +[\d,]+ \w+|"
+    r"rebalance|samples|captions|caption_scores|chosen_captions|balanced_captions|manifest|entry_probabilities|"
+    r"shards) +[\d,]+ \w+|"
     r"[\d,]+ units done in|nothing to do: |a run \(.*\) left its lease; taking over| +note: "
 )
 

@@ -6,17 +6,20 @@ import hashlib
 import json
 import tarfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from curation.pipeline import ALL_STAGES
-from curation.recipe import Recipe
+from curation.recipe import Recipe, Runtime
 from curation.runner.engine import LocalEngine, WorkEngine
 from curation.runner.progress import Silent
 from curation.runner.run import Run, StageOutcome
 from curation.stages.shards import Shards
 from curation.storage import Store
+from curation.workflow import start_spark
 
 Row = dict[str, Any]
 Parts = dict[str, bytes]
@@ -44,6 +47,15 @@ def exported(work: Path, engine: Callable[[], WorkEngine] = LocalEngine, **shard
     run = Run(Store.at(work), shards_recipe(**shards), ALL_STAGES, engine, Silent())
     with run.lease():
         return run.execute(Shards())
+
+
+def export_on(master: str, work: str, **shards: Any) -> None:
+    """The same on a Spark of its own, for a process of its own."""
+    with ExitStack() as ending:
+        scratch = Path(work) / "_spark"
+        scratch.mkdir(exist_ok=True)
+        engine = partial(start_spark, Runtime(master=master), "shards", str(scratch), ending)
+        exported(Path(work), engine, **shards)
 
 
 @dataclass(frozen=True)

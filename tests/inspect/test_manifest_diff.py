@@ -365,9 +365,9 @@ def test_the_command_tells_it_and_writes_json(tmp_path: Path) -> None:
     lines = result.output.splitlines()
     assert lines[:3] == [f"A  {tmp_path}/a: 5 samples", f"B  {tmp_path}/b: 2 samples",
                          "from A to B -3: 3 left, 0 came, 2 stayed"]  # fmt: skip
-    assert "  fetch                        1  could not be fetched: gone or forbidden (HTTP 4xx)" in lines
-    assert "  manifest                     1  a set of manifest.decontaminate has it by its url" in lines
-    assert "  in all                       3" in lines
+    assert "  fetch                          1  could not be fetched: gone or forbidden (HTTP 4xx)" in lines
+    assert "  manifest                       1  a set of manifest.decontaminate has it by its url" in lines
+    assert "  in all                         3" in lines
     assert any(line.startswith("  balance ") and "t of image/en: 50 -> 20" in line for line in lines)
     tree = json.loads((tmp_path / "diff.json").read_text())
     assert tree["only_a"] == 3

@@ -7,7 +7,7 @@ import re
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from selectolax.lexbor import LexborHTMLParser
 
@@ -58,6 +58,9 @@ def test_lines_lie_within_the_chart(found: list[tuple[float, float]], log_x: boo
 
 
 @given(points, st.booleans())
+@example([(1e-3, 1.0), (1e12, 2.0)], True)
+@example([(99_990.0, 1.0), (100_120.0, 2.0)], False)
+@example([(1.0, 1.0), (1.5, 2.0)], True)
 def test_labels_of_an_axis_leave_each_other_room(found: list[tuple[float, float]], log: bool) -> None:
     drawn = chart(line_chart("label", [Series("a", found, 0)], Axis("x", log=log), Axis("y")))
     boxes = []

@@ -26,7 +26,7 @@ from curation.pipeline import ALL_STAGES
 from curation.recipe import Recipe
 from curation.recipe.loading import load_recipe
 from curation.runner.catalog import Catalog
-from curation.runner.engine import LocalEngine, OnDone
+from curation.runner.engine import LocalEngine, OnDone, SparkEngine
 from curation.runner.stage import ShuffleStage, Task
 from curation.runner.units import Unit
 from curation.runner.work import Result, run_reduce, split_by_unit
@@ -182,6 +182,17 @@ def test_neither_buckets_nor_engines_nor_places_show(made: tuple[Path, list[Row]
     different = {name for name, found in other.digests().items() if found != digests[name]}
     assert different == {"index.json"}, "which tells the version of the manifest"
     assert {**one.index, "stages": {}} == {**other.index, "stages": {}}
+
+
+@pytest.mark.parametrize("partitions", [1, 4])
+def test_however_many_tasks_spark_has(
+    made: tuple[Path, list[Row]], spark: Any, tmp_path: Path, partitions: int
+) -> None:
+    work, _ = made
+    make(tmp_path)
+    one = ExportedSet.of(work, exported(work, max_samples=50))
+    other = ExportedSet.of(tmp_path, exported(tmp_path, lambda: SparkEngine(spark, partitions), max_samples=50))
+    assert other.digests() == one.digests()
 
 
 def test_again_there_is_nothing_to_do(made: tuple[Path, list[Row]]) -> None:
