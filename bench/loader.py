@@ -100,7 +100,8 @@ def _their_batches(folder: str) -> int:
 
 
 def _kept(sample: dict[str, Any]) -> dict[str, Any]:
-    return {"key": sample["__key__"], "image": sample["jpg"], "text": sample["txt"], "licence": sample["json"]["licence"]}
+    row = sample["json"]
+    return {"key": sample["__key__"], "image": sample["jpg"], "text": sample["txt"], "licence": row["licence"]}
 
 
 def _stacked(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -218,15 +218,18 @@ def _keys_of(rows: Any, key: str, min_text_chars: int) -> list[tuple[npt.NDArray
 
 
 def _texts_of(rows: Any) -> tuple[npt.NDArray[np.int64], pa.Array]:
-    """All texts of some rows, and the position of each one's row."""
+    """All texts of some rows, or the chosen one where no others are known, and the position of each one's row."""
+    own, chosen = _valid(rows, "text", pa.string())
     if "texts" not in rows.schema.names:
-        return _valid(rows, "text", pa.string())
+        return own, chosen
     lists = _one_array(rows.column("texts"))
     places, texts = np.asarray(pc.list_parent_indices(lists)).astype(np.int64), pc.list_flatten(lists)
     if pa.types.is_struct(texts.type):
         texts = pc.struct_field(texts, "text")
-    valid = texts.is_valid()
-    return places[np.asarray(valid)], texts.filter(valid)
+    valid = np.asarray(texts.is_valid())
+    alone = np.asarray(lists.is_null())[own]
+    found = [texts.filter(pa.array(valid)).cast(pa.string()), chosen.filter(pa.array(alone)).cast(pa.string())]
+    return np.concatenate([places[valid], own[alone]]), pa.concat_arrays(found)
 
 
 @lru_cache(maxsize=_REMEMBERED)

@@ -235,6 +235,10 @@ def test_nulls_missing_columns_and_slices_match_nothing(tmp_path: Path) -> None:
     assert found.found(table).to_pylist() == [None, "sha256", "phash"]
     assert found.found(table.slice(1, 2)).to_pylist() == ["sha256", "phash"]
     assert found.found(rows(texts=[["x"], [_TEXT], []]).slice(1)).to_pylist() == ["text", None]
+    both = rows(texts=[[_TEXT], [], []]).append_column("text", pa.array([None, _TEXT, _TEXT]))
+    assert found.found(both).to_pylist() == ["text", None, None]  # the chosen one is among texts where there are some
+    both = both.set_column(0, "texts", pa.array([None, [], None], both.schema.field("texts").type))
+    assert found.found(both).to_pylist() == [None, None, "text"]
     assert found.found(pa.table({"text": [_TEXT, None]})).to_pylist() == ["text", None]
     assert found.found(pa.table({"other": [1, 2]})).to_pylist() == [None, None]
     assert found.found(rows(sha256=["no hash", _SHA.upper()])).to_pylist() == [None, "sha256"]

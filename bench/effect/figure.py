@@ -32,7 +32,7 @@ def draw(
             panel.set_title(f"pool of {size:,}: balanced less {opponent}", fontsize=9)
             _panel(panel, [difference for difference in found[size] if difference.against == against], seen[size])
     for panel in axes[-1]:
-        panel.set_xlabel("tail share that t was chosen by, and how often a balanced pair was seen", fontsize=9)
+        panel.set_xlabel("tail share behind t, and how often a balanced pair was seen", fontsize=8)
     for panel in axes[:, 0]:
         panel.set_ylabel("points of macro accuracy")
     axes[0, 0].legend(fontsize=8)

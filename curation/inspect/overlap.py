@@ -180,7 +180,7 @@ def _examples(report: OverlapReport) -> list[str]:
     lines = ["for example"]
     for example in report.examples:
         value = quoted(example.value) if example.key == "text" else quoted(example.value, 400)[1:-1]
-        apart = "" if example.apart is None else f" ({how_many(example.apart, 'bit')} from one of the other set)"
+        apart = "" if not example.apart else f", {how_many(example.apart, 'bit')} apart"
         lines.append(f"  {example.key:<7} {example.sample_id}  {value}{apart}")
     return lines
 

@@ -21,7 +21,8 @@ _MOST = 15  # values of a facet
 
 
 def languages(material: Material) -> Html:
-    lead = "The language of the chosen text, as fastText's lid.176 identified it, pair by pair."
+    of = "the chosen text" if material.has_manifest else "each pair's text"
+    lead = f"The language of {of}, as its source says it or fastText's lid.176 identified it."
     return section("languages", "Languages", lead, _facet(material, "text_lang", "lang", "(unknown)"))
 
 
@@ -128,7 +129,7 @@ def text_sources(material: Material) -> Html:
     )
     parts: list[Html] = []
     if material.has_manifest:
-        kinds = material.tables.kinds()
+        kinds = material.tables.kinds
         most = max((row["samples"] for row in kinds), default=1) or 1
         rows = [
             [

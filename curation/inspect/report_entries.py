@@ -133,42 +133,22 @@ def _balanced(material: Material) -> list[Html]:
     if not rows:
         return []
     known = [name for name in _OF if any(sum(row[f"of_{name}"]) for row in rows)]
-    listed: list[list[Content]] = []
-    for row in rows[:_ROWS]:
-        listed.append(
-            [
-                f"{row['modality']} {row['lang']}",
-                count(row["t"]),
-                count(row["entries"]),
-                count(row["above"]),
-                *(_split(row[f"of_{name}"]) for name in known),
-                count(row["covered"]) if "samples" in known else "",
-            ]
-        )
-    legend = element(
-        "ul",
-        key("entries above t", 1, filled=True),
-        key("at t", 4, filled=True),
-        key("below t", 0, filled=True),
-        class_="legend",
-    )
-    titles = [
-        "<",
-        "t",
-        "entries matched",
-        "above t",
-        *(f"|matches in {_OF[name][0]}" for name in known),
-        "entries covered",
+    covered = "samples" in known
+    listed: list[list[Content]] = [
+        [
+            f"{row['modality']} {row['lang']}",
+            *(count(row[name]) for name in ("t", "entries", "above")),
+            *(_split(row[f"of_{name}"]) for name in known),
+            *([count(row["covered"])] if covered else []),
+        ]
+        for row in rows[:_ROWS]
     ]
-    if "samples" not in known:
-        titles, listed = titles[:-1], [row[:-1] for row in listed]
-    return [
-        element("h4", "Matches of head and tail"),
-        *_rule(material),
-        legend,
-        table(titles, listed),
-        *not_shown(len(rows) - _ROWS),
-    ]
+    parts = (("entries above t", 1), ("at t", 4), ("below t", 0))
+    legend = element("ul", *(key(name, place, filled=True) for name, place in parts), class_="legend")
+    bars = [f"|matches in {_OF[name][0]}" for name in known]
+    titles = ["<", "t", "entries matched", "above t", *bars, *(["entries covered"] if covered else [])]
+    heading = element("h4", "Matches of head and tail")
+    return [heading, *_rule(material), legend, table(titles, listed), *not_shown(len(rows) - _ROWS)]
 
 
 def _split(parts: Sequence[int]) -> Html:

@@ -29,7 +29,7 @@ _STEPS = {
     "samples": "images and clips of these pairs",
     "manifest": "samples to train on",
 }
-_NAMES = {"image": "images", "video": "clips and videos"}
+_NAMES: dict[str, str] = {"image": "images", "video": "clips and videos"}
 
 
 def headline(material: Material) -> Html:
@@ -42,13 +42,13 @@ def headline(material: Material) -> Html:
         return absent("The manifest is empty: no sample came through. The funnel says what was lost, and where.")
     made = [(count(every["samples"]), "samples", f"{count(every['val'])} of them held back for validation")]
     made += [
-        (count(row["samples"]), _NAMES.get(row["modality"], row["modality"]), _of_modality(row))
-        for row in totals
+        (count(row["samples"]), _NAMES.get(row["modality"], str(row["modality"])), _of_modality(row)) for row in totals
     ]
+    texts = sum(row["texts"] for row in material.tables.kinds)
     number = material.tables.languages_of_texts()
     top = material.tables.facet("text_lang", 1)["values"][0]
     made += [
-        (count(every["texts"]), "texts", f"{every['texts'] / every['samples']:.1f} per sample, one of them chosen"),
+        (count(texts), "texts", f"{texts / every['samples']:.1f} per sample, one of them chosen"),
         (
             count(number),
             "languages" if number != 1 else "language",
@@ -112,7 +112,8 @@ def funnel(material: Material) -> Html:
         name = joined(element("b", step["step"]), element("br"), element("span", step["words"], class_="kind"))
         rows.append([name, joined(bar, _lost(step["left_out"])), count(step["rows"]), part])
         before = step
-    found = [table(["<step", "|left, and what was left out", "count", "of the step before"], rows)] if rows else []
+    titles = ["<step", "|left, and what was left out", "count", "of the step before"]
+    found = [table(titles, rows, stacked=True)] if rows else []
     if material.card is None and material.has_manifest:
         found.append(absent("Only the manifest is here: the datasets that it was made from are not in this folder."))
     title = f"From candidates to {'manifest' if material.has_manifest else 'kept pairs'}"
@@ -191,7 +192,10 @@ def _clips(material: Material) -> list[Html]:
         ]
         for step in clips["funnel"]
     ]
-    return [element("h4", "From videos to clips"), table(["<step", "|left, and what was left out", "count"], rows)]
+    return [
+        element("h4", "From videos to clips"),
+        table(["<step", "|left, and what was left out", "count"], rows, stacked=True),
+    ]
 
 
 def _overlaps(material: Material) -> list[Html]:

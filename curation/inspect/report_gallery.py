@@ -74,10 +74,10 @@ def _draw(material: Material, source: str, modality: str) -> None:
                    keep_probability, entry_ids, modality, vocabulary_lang
             FROM {source} WHERE modality = ? ORDER BY place LIMIT {DRAWN}),
         held AS (
-            SELECT id, arg_min(entry_id, (pool, entry_id)) AS rarest, min(pool) AS pool
+            SELECT id, arg_min(lang || ' ' || entry_id, (pool, entry_id)) AS rarest, min(pool) AS pool
             FROM (SELECT id, modality, vocabulary_lang AS lang, unnest(entry_ids) AS entry_id FROM few)
             JOIN found USING (modality, lang, entry_id) GROUP BY id)
-        SELECT id, media_id, place, keep_probability, coalesce(rarest, -1) AS rarest, pool
+        SELECT id, media_id, place, keep_probability, rarest, pool
         FROM few LEFT JOIN held USING (id)""",
         [modality],
     )
@@ -94,7 +94,7 @@ def _chosen(material: Material, kind: str) -> list[str]:
         WITH one AS (  -- of clips of one video
             SELECT * FROM drawn QUALIFY row_number() OVER (PARTITION BY media_id ORDER BY {order}) = 1)
         SELECT id FROM one
-        QUALIFY rarest < 0 OR row_number() OVER (PARTITION BY rarest ORDER BY {order}) <= {_SAME}
+        QUALIFY rarest IS NULL OR row_number() OVER (PARTITION BY rarest ORDER BY {order}) <= {_SAME}
         ORDER BY {order} LIMIT {SHOWN}""")
     return [row["id"] for row in rows]
 
@@ -110,7 +110,7 @@ def _rows(material: Material, source: str, ids: Sequence[str]) -> dict[str, Row]
     else:
         columns = (
             "pair_id AS id, modality, text, lang AS text_lang, array_to_string(text_sources, ', ') AS text_kind, "
-            "[] AS texts, entry_ids, vocabulary_lang, licence, NULL AS page_url, media_url, keep_probability, "
+            "[] AS texts, entry_ids, vocabulary_lang, licence, page_url, media_url, keep_probability, "
             "critical_threshold"
         )
     rows = material.tables.rows(

@@ -86,7 +86,7 @@ font-size:.85rem}
 .theme input:checked+span{color:var(--ink);font-weight:600;text-decoration:underline;text-underline-offset:.25em}
 .theme label:has(:focus-visible){outline:2px solid var(--link);outline-offset:-2px}
 @supports not selector(:has(*)){.theme{display:none}}
-.tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(11rem,1fr));gap:.8rem;margin:1.2rem 0}
+.tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(9.4rem,1fr));gap:.8rem;margin:1.2rem 0}
 .tiles>div{background:var(--sheet);border:1px solid var(--rule);border-radius:.5rem;padding:.7rem .9rem}
 .tiles dt{color:var(--soft);font-size:.9rem}
 .tiles dd{margin:0}
@@ -147,7 +147,11 @@ align-items:stretch;gap:.35rem}.theme{align-self:flex-end}header,main,footer,nav
 padding-right:.9rem}.tiles{grid-template-columns:repeat(auto-fill,minmax(8.5rem,1fr))}.tiles b{font-size:1.4rem}
 .chart text{font-size:13px}table{font-size:.86rem}th,td{padding:.3rem .4rem}.wide{min-width:5.5rem}
 .samples{grid-template-columns:repeat(2,minmax(0,1fr));gap:.6rem}.thumb{height:8rem}.thumb img{max-height:8rem}
-.sample .body{padding:.5rem}}
+.sample .body{padding:.5rem}
+.stacked thead{position:absolute;clip-path:inset(50%);white-space:nowrap}
+.stacked tr{display:grid;grid-template-columns:1fr auto 3.6rem;column-gap:.6rem;padding:.45rem 0;
+border-bottom:1px solid var(--rule)}.stacked td{border:0;padding:0}
+.stacked td.wide{order:1;grid-column:1/-1;width:auto}}
 @media print{nav{display:none}body{font-size:11px}section{break-inside:auto}figure,.sample,tr{break-inside:avoid}
 details::details-content{content-visibility:visible;display:block}.said,.sample li{max-height:none}a{color:inherit}}
 """

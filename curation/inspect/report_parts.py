@@ -17,8 +17,8 @@ def section(anchor: str, title: str, lead: Content, *content: Content) -> Html:
     )
 
 
-def table(titles: Sequence[str], rows: Iterable[Cells], caption: str | None = None) -> Html:
-    """A table that scrolls within itself where it is too wide.
+def table(titles: Sequence[str], rows: Iterable[Cells], caption: str | None = None, *, stacked: bool = False) -> Html:
+    """A table that scrolls within itself where it is too wide; stacked: whose bars get lines of their own there.
 
     Titles that begin with < are of left-aligned columns, | of those that take what room is left (bars).
     """
@@ -32,7 +32,8 @@ def table(titles: Sequence[str], rows: Iterable[Cells], caption: str | None = No
         for row in rows
     )
     told = [element("caption", caption)] if caption else []
-    whole = element("table", *told, element("thead", head), element("tbody", *body))
+    parts = (*told, element("thead", head), element("tbody", *body))
+    whole = element("table", *parts, class_="stacked" if stacked else None)
     return element("div", whole, class_="scroll", tabindex=0, role="region", aria_label=caption or "table")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import duckdb
@@ -115,10 +116,9 @@ class ReportTables:
         """Per modality of the manifest: samples and what they come to."""
         return self.rows("""
             SELECT modality, count(*) AS samples, count(*) FILTER (split = 'val') AS val,
-                   count(DISTINCT media_id) AS sources, count(clip_id) AS clips,
-                   sum(len(texts))::BIGINT AS texts, sum(len(entry_ids))::BIGINT AS matches,
+                   count(DISTINCT media_id) AS sources,
                    count(*) FILTER (len(entry_ids) > 0) AS matched, sum(size_bytes)::BIGINT AS size_bytes,
-                   coalesce(sum(duration_ms), 0)::BIGINT AS duration_ms, count(*) FILTER (has_audio) AS with_sound
+                   coalesce(sum(duration_ms), 0)::BIGINT AS duration_ms
             FROM manifest GROUP BY modality ORDER BY modality""")
 
     def facet(self, name: str, most: int) -> Row:
@@ -173,8 +173,12 @@ class ReportTables:
                   FROM manifest)
             GROUP BY GROUPING SETS ({sets})""")
 
+    @cached_property
     def kinds(self) -> list[Row]:
-        """Per CAPTIONER.KIND: samples that have such a text, such texts, and samples for which one was chosen."""
+        """Per CAPTIONER.KIND: samples that have such a text, such texts, and samples for which one was chosen.
+
+        The column texts is most of a manifest: it is read once.
+        """
         return self.rows("""
             WITH labels AS (
                 SELECT list_transform(texts, lambda said: said.captioner || '.' || said.kind) AS said FROM manifest),

@@ -40,26 +40,13 @@ def other_thresholds(material: Material) -> Html:
 
 def _kept_at(material: Material) -> list[Html]:
     """Kept pairs by t, of the largest languages."""
-    histograms = material.tables.histograms()
-    limits = material.tables.rows("SELECT modality, lang, kept_t AS t FROM limits WHERE kept_t IS NOT NULL")
-    found = []
-    for limit in limits:
-        bins, pairs, _ = histograms.histogram(limit["modality"], limit["lang"])
-        histogram = CriticalHistogram.from_bins(bins, pairs)
-        if histogram.total and material.is_shown(limit["modality"]):
-            found.append((limit, histogram))
-    found.sort(key=lambda each: (-each[1].total, each[0]["modality"], each[0]["lang"]))
     exact = material.tables.kept_pairs()
     series, marks, legend, rows = [], [], [], []
-    for place, (limit, histogram) in enumerate(found[:_LINES]):
-        t, name = float(limit["t"]), f"{limit['modality']}, {limit['lang']}"
-        highest = max(histogram.largest, t, 2.0)
-        grid = np.unique(np.concatenate([np.geomspace(1, highest, _POINTS), [t]]))
-        sizes = histogram.sizes(grid)
-        series.append(
-            Series(name, [(x, y) for x, y in zip(grid.tolist(), sizes.tolist(), strict=True) if y > 0], place)
-        )
-        kept = exact.get((limit["modality"], limit["lang"]), 0)
+    for place, (modality, lang, t, histogram) in enumerate(_histograms(material)[:_LINES]):
+        name, kept = f"{modality}, {lang}", exact.get((modality, lang), 0)
+        grid = np.unique(np.concatenate([np.geomspace(1, max(histogram.largest, t, 2.0), _POINTS), [t]]))
+        points = zip(grid.tolist(), histogram.sizes(grid).tolist(), strict=True)
+        series.append(Series(name, [(x, y) for x, y in points if y > 0], place))
         marks.append(Mark(t, max(kept, 1), place, f"{name}: {count(kept)} pairs at the present t of {count(t)}"))
         legend.append(key(name, place))
         around = [round(float(size)) for size in histogram.sizes(_around(t))]
@@ -70,16 +57,21 @@ def _kept_at(material: Material) -> list[Html]:
         "Pairs that the pool gives at t, before any fetch. Circles mark the present t. Where a curve is "
         "level, all pairs are kept already."
     )
-    axes = Axis("t", log=True), Axis("kept pairs", log=True)
-    return [
-        figure(
-            "Kept pairs at other t",
-            words,
-            line_chart("Kept pairs by t", series, *axes, marks),
-            legend,
-            table(["<", "t", "at t / 10", "at t / 2", "at t", "at 2 t", "at 10 t"], rows),
-        )
-    ]
+    chart = line_chart("Kept pairs by t", series, Axis("t", log=True), Axis("kept pairs", log=True), marks)
+    titles = ["<", "t", "at t / 10", "at t / 2", "at t", "at 2 t", "at 10 t"]
+    return [figure("Kept pairs at other t", words, chart, legend, table(titles, rows))]
+
+
+def _histograms(material: Material) -> list[tuple[str, str, float, CriticalHistogram]]:
+    """(modality, language, present t, critical thresholds of the pool), the largest first."""
+    histograms = material.tables.histograms()
+    found = []
+    for limit in material.tables.rows("SELECT modality, lang, kept_t AS t FROM limits WHERE kept_t IS NOT NULL"):
+        bins, pairs, _ = histograms.histogram(limit["modality"], limit["lang"])
+        histogram = CriticalHistogram.from_bins(bins, pairs)
+        if histogram.total and material.is_shown(limit["modality"]):
+            found.append((limit["modality"], limit["lang"], float(limit["t"]), histogram))
+    return sorted(found, key=lambda each: (-each[3].total, each[0], each[1]))
 
 
 def _around(t: float) -> list[float]:

@@ -55,7 +55,7 @@ def why_manifest_lines(catalog: Catalog, query: Query, media_id: str, bucket: st
         if sample_id in there:
             lines += [*_told(there[sample_id], names), *why.shard(sample_id)]
         else:
-            lines.append(f"manifest   {sample_id}: not in it, {why.not_there(sample_id, sample_id in samples)}")
+            lines.append(f"manifest   {sample_id} is not in it: {why.not_there(sample_id, sample_id in samples)}")
     if len(asked) > MOST_SAMPLES:
         lines.append(f"           and {how_many(len(asked) - MOST_SAMPLES, 'further sample')}")
     return lines
@@ -106,7 +106,7 @@ class _Why:
     def not_there(self, sample_id: str, is_sample: bool) -> str:
         """Why a sample is not in the manifest."""
         if not is_sample:
-            return "and no sample: its video was not cut so, or the clip is not kept (see above)"
+            return "it is no sample; its video was cut at other places, or the clip is not kept (see above)"
         if sample_id in self._removed:
             return f"taken out: {self._removed[sample_id]}"
         chosen = next((row for row in self._chosen or [] if row["sample_id"] == sample_id), None)

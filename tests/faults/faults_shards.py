@@ -42,7 +42,7 @@ def no_engine() -> WorkEngine:
     raise AssertionError("there was nothing to do, and an engine was asked for")
 
 
-def exported(work: Path, engine: Callable[[], WorkEngine] = LocalEngine, **shards: Any) -> StageOutcome:
+def exported(work: Path | str, engine: Callable[[], WorkEngine] = LocalEngine, **shards: Any) -> StageOutcome:
     """Brings the shards of a work folder up to date."""
     run = Run(Store.at(work), shards_recipe(**shards), ALL_STAGES, engine, Silent())
     with run.lease():

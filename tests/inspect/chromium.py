@@ -22,6 +22,7 @@ _FLAGS = (
     "--remote-debugging-port=0",
 )  # fmt: skip
 _SECONDS = 60
+_HEIGHT = 900
 
 
 def executable() -> str | None:
@@ -68,13 +69,12 @@ def visit(
     questions: dict[str, str],
     *,
     width: int = 1280,
-    height: int = 900,
     scheme: str = "light",
     whole: bool = False,
 ) -> Seen:
     """Opens a file, and evaluates expressions in it, one after the other. whole: the screenshot is of all of it."""
     session = _Session(Seen())
-    visiting = session.run(address, page.resolve().as_uri(), questions, (width, height, scheme, whole))
+    visiting = session.run(address, page.resolve().as_uri(), questions, (width, _HEIGHT, scheme, whole))
     return asyncio.run(asyncio.wait_for(visiting, _SECONDS))
 
 
@@ -88,14 +88,13 @@ class _Session:
         async with aiohttp.ClientSession() as client, client.ws_connect(address, max_msg_size=0) as self._socket:
             listening = asyncio.create_task(self._listen())
             try:
-                await self._visit(url, questions, *how)
+                await self._visit(url, questions, how)
             finally:
                 listening.cancel()
         return self.seen
 
-    async def _visit(
-        self, url: str, questions: dict[str, str], width: int, height: int, scheme: str, whole: bool
-    ) -> None:
+    async def _visit(self, url: str, questions: dict[str, str], how: tuple[int, int, str, bool]) -> None:
+        width, height, scheme, whole = how
         target = await self._ask("Target.createTarget", url="about:blank")
         attached = await self._ask("Target.attachToTarget", targetId=target["targetId"], flatten=True)
         session = attached["sessionId"]

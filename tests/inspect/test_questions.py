@@ -90,9 +90,12 @@ def test_fewer_points_are_some_of_all_with_both_ends(db: duckdb.DuckDBPyConnecti
 def test_other_thresholds_keep_what_their_critical_thresholds_say(db: duckdb.DuckDBPyConnection, pool: Pool) -> None:
     before = entry_counts(pool.matches, "image", "en")
     order = sorted(before, key=lambda entry: (before[entry], entry))
-    found = rows_of(questions.cumulative_at(db, TS))
-    assert [row["t"] for row in found] == [t for t in TS for _ in order]
-    for t in TS:
+    critical = next(row["critical_threshold"] for row in pool.kept
+                    if (row["modality"], row["vocabulary_lang"]) == ("image", "en"))  # fmt: skip
+    steps = sorted({*TS, critical})
+    found = rows_of(questions.cumulative_at(db, steps))
+    assert [row["t"] for row in found] == [t for t in steps for _ in order]
+    for t in steps:
         kept = entry_counts([row for row in pool.matches if row["critical_threshold"] <= t], "image", "en")
         curve = [row for row in found if row["t"] == t]
         assert [row["count"] for row in curve] == [kept[entry] for entry in order]

@@ -83,6 +83,12 @@ def test_it_opens_from_a_file_and_asks_for_nothing(address: str, page: Path, sch
     assert seen.values["smallest"] >= 9  # pixels
 
 
+def test_labels_that_overlap_would_be_found(address: str, page: Path) -> None:
+    longer = "document.querySelectorAll('svg.chart text.tick').forEach(t => { t.textContent += ' and much more'; })"
+    seen = chromium.visit(address, page, {"before": OVERLAPS, "longer": longer, "after": OVERLAPS, "cut": CUT_OFF})
+    assert seen.values["before"] == [] and seen.values["after"] and seen.values["cut"]
+
+
 def test_light_and_dark_follow_the_system_and_the_buttons(address: str, page: Path) -> None:
     questions = {"system": GROUND, **{name: CHOSEN.format(name) for name in ("dark", "light", "system ")}}
     questions["system "] = CHOSEN.format("system")

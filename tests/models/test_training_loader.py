@@ -17,11 +17,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from faults_shards import ExportedSet, exported
 
 from curation.errors import InputError
 from curation.media.shards import Sample, write_shard
+from curation.pipeline import ALL_STAGES
+from curation.runner.catalog import Catalog
+from curation.schemas import MANIFEST
 from curation.testing.manifests import write_manifest
-from curation.testing.shard_sets import write_shard_set
 
 torch = pytest.importorskip("torch", reason="extra train")
 
@@ -33,11 +36,13 @@ BYTES: dict[str, Any] = {"picture": "bytes", "shuffle": 30}
 @pytest.fixture(scope="module")
 def bed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[dict[str, Any]]]:
     """(work folder, set of shards, rows of train): images, and some clips."""
-    folder = tmp_path_factory.mktemp("training")
-    store = write_manifest(folder / "work", 120, with_bytes=True, videos=0.1)
-    rows = write_shard_set(store, folder / "set", 25)["train"]
+    work = tmp_path_factory.mktemp("training")
+    store = write_manifest(work, 120, with_bytes=True, videos=0.1)
+    shards = ExportedSet.of(work, exported(work, max_samples=25))
+    files = [file.removeprefix(f"{store.root}/") for file in Catalog(store, ALL_STAGES).files(MANIFEST.name)]
+    rows = [row for row in store.table(files, MANIFEST.schema).to_pylist() if row["split"] == "train"]
     assert {row["modality"] for row in rows} == {"image", "video"}
-    return folder / "work", folder / "set", rows
+    return work, shards.folder, rows
 
 
 def _dataset(bed: Any, kind: Any = ShardDataset, *, rank: int = 0, world: int = 1, **options: Any) -> Any:

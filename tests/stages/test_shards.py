@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -290,6 +291,34 @@ def test_a_changed_row_changes_its_shard_alone(made: tuple[Path, list[Row]], tmp
     assert len(linked) == len(new.tars()) - 1
     assert second.manifest.content("shard_samples") == fresh.manifest.content("shard_samples")
     assert all(tar.stat().st_nlink == 1 for tar in alone.tars())
+
+
+def test_an_object_store(made: tuple[Path, list[Row]]) -> None:
+    """The same tars; those of another set are copied by the store; what is gone is a rejection there, too."""
+    _, rows = made
+    memory = fsspec.filesystem("memory")
+    url = "memory://shards-of-tests"
+    try:
+        table = pa.Table.from_pylist([{**row, "split": "train"} for row in rows], schema=MANIFEST.schema)
+        store = write_manifest(url, table, with_bytes=True, entries=False)
+        outcome = exported(url, max_samples=50)
+        folder = f"{url}/shards/{outcome.manifest.context['set']}"
+        index = json.loads(memory.cat_file(f"{folder}/index.json"))
+        assert index["samples"] == len(rows)
+        for tar in index["tars"]:
+            assert sha256(memory.cat_file(f"{folder}/train/{tar['name']}")) == tar["sha256"]
+        second = exported(url, max_samples=50, max_bytes=999_999_999)
+        assert second.manifest.context["set"] != outcome.manifest.context["set"]
+        assert second.manifest.content("shard_samples") != outcome.manifest.content("shard_samples")  # other paths
+        told = [each.manifest.paths("shards") for each in (outcome, second)]
+        first, other = ([store.parquet(path).read().column("sha256")[0] for path in paths] for paths in told)
+        assert first == other
+        memory.rm(f"{url}/{rows[0]['path']}")
+        third = exported(url, max_samples=60)
+        assert third.manifest.rejected["bytes_gone"] > 0
+        assert third.manifest.rows("shard_samples") + third.manifest.rejected["bytes_gone"] == len(rows)
+    finally:
+        memory.rm("/shards-of-tests", recursive=True)
 
 
 class KilledError(BaseException):

@@ -9,16 +9,19 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from faults_shards import ExportedSet, exported
 
+from curation.pipeline import ALL_STAGES
+from curation.runner.catalog import Catalog
+from curation.schemas import MANIFEST
 from curation.testing.manifests import manifest_table, write_manifest
-from curation.testing.shard_sets import write_shard_set
 
 SAMPLES, PER_SHARD = 150, 20
 
 
 @dataclass(frozen=True)
 class Bed:
-    """work: a work folder. shards: its set. rows: of the split train, in the order of the tars."""
+    """work: a work folder. shards: its set, as the stage wrote it. rows: of the split train, in the order of the tars."""
 
     work: Path
     shards: Path
@@ -37,5 +40,8 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Bed:
     critical = pa.array(1.0 + np.arange(SAMPLES) % 7)
     table = table.set_column(place, table.schema.field(place), critical)
     store = write_manifest(folder / "work", table, with_bytes=True)
-    rows = write_shard_set(store, folder / "set", PER_SHARD)
-    return Bed(folder / "work", folder / "set", rows["train"])
+    shards = ExportedSet.of(folder / "work", exported(folder / "work", max_samples=PER_SHARD))
+    keys = [key for tar in shards.tars() if tar.parent.name == "train" for key in shards.samples(tar)]
+    files = [file.removeprefix(f"{store.root}/") for file in Catalog(store, ALL_STAGES).files(MANIFEST.name)]
+    rows = {row["sample_id"]: row for row in store.table(files, MANIFEST.schema).to_pylist()}
+    return Bed(folder / "work", shards.folder, [rows[key] for key in keys])

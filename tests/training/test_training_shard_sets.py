@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from curation.errors import InputError, WorkFolderError
+from curation.storage import Store
+from curation.testing.manifests import write_manifest
 from curation.training.shard_sets import SIZES, expanded, shard_set
 
 
@@ -33,6 +35,26 @@ def test_a_set_a_folder_a_pattern_a_tar_and_a_list(bed: Any) -> None:
     assert _names([train / names[1], f"{train}/{{00000..00000}}.tar"]) == [names[1], names[0]]
     assert _names(train / names[2]) == [names[2]]
     assert shard_set(bed.shards, "train").sizes.sum() == len(bed.rows)
+
+
+def test_a_work_folder_has_its_current_shards(bed: Any, tmp_path: Path) -> None:
+    told, whole = shard_set(bed.shards, "train"), shard_set(bed.work, "train")
+    assert whole.paths == told.paths
+    assert whole.sizes.tolist() == told.sizes.tolist()
+    assert whole.fingerprint == told.fingerprint
+    with pytest.raises(InputError, match=r"has no shards of the split 'test'; of others: train"):
+        shard_set(bed.work, "test")
+    work = shutil.copytree(bed.work, tmp_path / "work")
+    for path in work.rglob("*.tar"):  # what other sets the folder holds does not matter
+        shutil.copytree(path.parent.parent, work / "shards" / "another")
+        break
+    Store.at(work).put_json("_forgotten/a.json", {"media_ids": ["m"], "sha256": [], "domains": [], "phashes": [],
+                                                  "max_distance": 0})  # fmt: skip
+    later = shard_set(work, "train")
+    assert [path.rpartition("/shards/")[2] for path in later.paths] == [
+        path.rpartition("/shards/")[2] for path in told.paths
+    ]
+    assert later.forgotten == {"m"} and not whole.forgotten
 
 
 def test_samples_are_counted_where_nobody_tells(bed: Any, tmp_path: Path) -> None:
@@ -66,7 +88,7 @@ def test_what_is_not_there_is_said(bed: Any, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="names no tar"):
         shard_set([], "train")
     with pytest.raises(WorkFolderError, match="has no shards yet"):
-        shard_set(bed.work, "train")
+        shard_set(write_manifest(tmp_path, 3).root, "train")
 
 
 def test_a_split_without_samples_is_said(bed: Any, tmp_path: Path) -> None:

@@ -72,6 +72,8 @@ def _add_losses(axes: Axes, rows: list[dict[str, object]]) -> None:
     whole = [good + other for good, other in zip(lasting, passing, strict=True)]
     add_bar_texts(axes, whole, [f"{number(media)} ({share(float(str(row['share'])))})"
                                         for media, row in zip(whole, rows, strict=True)])  # fmt: skip
+    axes.set_xlabel("media")
+    thousands(axes.xaxis)
 
 
 @styled
@@ -199,6 +201,8 @@ def captions_by_kind(table: pa.Table, most: int = 20) -> Figure:
     name_bars(axes, [f"{row['captioner']}.{row['kind']}" for row in rows])
     add_bar_texts(axes, captions, [f"{number(row['captions'])}, {number(row['chosen'])} chosen, "
                                            f"{row['mean_chars']:.0f} characters" for row in rows])  # fmt: skip
+    axes.set_xlabel("texts, with their mean length")
+    thousands(axes.xaxis)
     axes.legend(loc="lower right")
     return figure
 

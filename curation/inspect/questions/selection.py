@@ -51,7 +51,7 @@ def cumulative_counts(db: Database, modality: str = "image", lang: str = "en", *
             WINDOW rarest AS (ORDER BY texts, entry_id ROWS UNBOUNDED PRECEDING))
         SELECT rank, entry, t, count_before, count_after, cumulative_before::BIGINT AS cumulative_before,
                cumulative_after::BIGINT AS cumulative_after
-        FROM ranked WHERE rank * $3 // ranks > (rank - 1) * $3 // ranks ORDER BY rank""",
+        FROM ranked WHERE rank = 1 OR rank * $3 // ranks > (rank - 1) * $3 // ranks ORDER BY rank""",
         [checked_modality(modality), lang, places],
     )
 
