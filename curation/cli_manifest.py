@@ -124,7 +124,7 @@ def overlap(
         ),
     ],
     by: Annotated[
-        list[str] | None, typer.Option(metavar="url|sha256|phash|text", help="what counts as the same; all if not given")
+        list[str] | None, typer.Option(metavar="url|sha256|phash|text", help="what counts as the same; default: all")
     ] = None,
     max_distance: Annotated[
         int, typer.Option(min=0, max=commands_manifest.MAX_DISTANCE, metavar="N", help="bits of 64, of phash")
@@ -139,9 +139,13 @@ def overlap(
 def sql(
     work: WorkFolder,
     question: Annotated[str | None, typer.Argument(metavar="SQL", help="DuckDB's; without it: what there is")] = None,
-    form: Annotated[str | None, typer.Option("--format", metavar="table|csv|json|parquet", help="json: a line a row")] = None,
-    to: Annotated[str | None, typer.Option(metavar="FILE", help=".csv, .json or .parquet, outside of the folder")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=100_000, metavar="N", help="rows of a table")] = 40,
+    form: Annotated[
+        str | None, typer.Option("--format", metavar="table|csv|json|parquet", help="json: an object a line")
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option(metavar="FILE", help=".csv, .json or .parquet, outside of the work folder")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, metavar="N", help="rows shown of a table")] = 40,
 ) -> None:
     """Ask a work folder's datasets in SQL; nothing is written into it."""
     commands_manifest.sql(question, work, form, to, limit, _out)

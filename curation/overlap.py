@@ -40,6 +40,14 @@ KEYS: Final = ("url", "sha256", "phash", "text")
 
 _REMEMBERED = 8  # sets that a process holds at once
 
+NEEDED: Final = {
+    "url": ("media_url", "media_id"),
+    "sha256": ("sha256", "fetched_sha256"),
+    "phash": ("phash",),
+    "text": ("texts", "text"),
+}
+"""Columns of a manifest by the key that is compared by them."""
+
 Mask = npt.NDArray[np.bool_]
 _Settings = tuple[str, tuple[str, ...], int, int]
 """location, by, max_distance, min_text_chars."""
@@ -101,8 +109,10 @@ class Overlap:
         first = np.full(rows.num_rows, -1, np.int8)
         for at, key in enumerate(KEYS):
             open_ = np.flatnonzero(first < 0)
-            if self.sizes[key] and len(open_):
-                asked = rows if len(open_) == rows.num_rows else rows.take(pa.array(open_))
+            columns = [name for name in NEEDED[key] if name in rows.schema.names]
+            if self.sizes[key] and len(open_) and columns:
+                asked = rows.select(columns)
+                asked = asked if len(open_) == rows.num_rows else asked.take(pa.array(open_))
                 first[open_[self.matches(asked, key)]] = at
         return pa.array(KEYS, pa.string()).take(pa.array(first, pa.int8(), mask=first < 0))
 
@@ -206,7 +216,7 @@ def _keys_of(rows: Any, key: str, min_text_chars: int) -> list[tuple[npt.NDArray
     """(positions of rows, keys) of what a manifest's rows have to compare by a key."""
     text = pa.string()
     if key == "sha256":
-        columns = [_valid(rows, name, text, SHA256) for name in COLUMNS["sha256"]]
+        columns = [_valid(rows, name, text, SHA256) for name in NEEDED["sha256"]]
         return [(places, sha256_keys(hashes)) for places, hashes in columns]
     if key == "url":
         (of_urls, urls), (of_ids, ids) = _valid(rows, "media_url", text), _valid(rows, "media_id", text, MEDIA_ID)

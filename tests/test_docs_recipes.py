@@ -17,7 +17,7 @@ match: {vocabularies: {en: "demo:en"}}
 """
 
 
-@pytest.mark.parametrize("page", ["docs/videos.md", "docs/media.md"])
+@pytest.mark.parametrize("page", ["docs/videos.md", "docs/media.md", "docs/manifest.md"])
 def test_the_first_example_of_a_page_is_valid(page: str) -> None:
     lines = (ROOT / page).read_text().split("\n")
     begin = next(number for number, line in enumerate(lines) if line.startswith("    fetch:"))

@@ -93,7 +93,7 @@ def _windows(ids: Sequence[int]) -> list[list[int]]:
     """[[begin, end]] in seconds of runs of clips."""
     windows: list[list[int]] = []
     for clip in ids:
-        if windows and False:
+        if windows and windows[-1][1] == clip * _GRID_S:
             windows[-1][1] += _GRID_S
         else:
             windows.append([clip * _GRID_S, (clip + 1) * _GRID_S])

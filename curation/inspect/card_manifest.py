@@ -20,6 +20,8 @@ _LEFT_OUT = {
     "not_drawn": "thinned by captions.balance, or without an entry",
 }
 _KINDS = 10  # in a line
+_CHOSEN = "chosen: "
+"""How the line begins that a table stands for in card.md."""
 
 
 def manifest_section(manifests: dict[str, Manifest]) -> Row | None:
@@ -75,7 +77,7 @@ def manifest_lines(section: Row) -> list[str]:
     if kinds:
         told = ", ".join(f"{row['kind']} {count(row['chosen'])}" for row in kinds[:_KINDS])
         more = f", and {len(kinds) - _KINDS} more kinds" if len(kinds) > _KINDS else ""
-        lines.append(f"chosen: {told}{more}")
+        lines.append(f"{_CHOSEN}{told}{more}")
     if section["entries_held"] is not None:
         lines.append(f"entries: {count(section['entries_held'])} in chosen texts, of {count(section['entries'])} known")
     lines.append(f"licences: known of {share(ratio(section['licence_known'], section['samples']))} of the samples")
@@ -107,10 +109,8 @@ def manifest_markdown(card: dict[str, Any]) -> list[str]:
         for row in section["modalities"]
     ]
     table = "\n".join(["| modality | samples | train | val |", "| :-- | --: | --: | --: |", *rows])
-    kinds = [
-        f"| {escaped(row['kind'])} | {count(row['texts'])} | {count(row['chosen'])} |" for row in section["kinds"]
-    ]
+    kinds = [f"| {escaped(row['kind'])} | {count(row['texts'])} | {count(row['chosen'])} |" for row in section["kinds"]]
     of_kinds = "\n".join(["| text | texts | chosen |", "| :-- | --: | --: |", *kinds])
-    told = "\n".join(f"- {escaped(line)}" for line in manifest_lines(section))
+    told = "\n".join(f"- {escaped(line)}" for line in manifest_lines(section) if not line.startswith(_CHOSEN))
     words = f"What a training job reads: {how_many(section['samples'], 'sample')}."
     return ["## Manifest", words, table, of_kinds, told]

@@ -207,7 +207,8 @@ class _Comparison:
         """Samples by entry of their chosen text, the same entry where its words are the same in the same language."""
         counted = (
             f"""
-            SELECT vocabulary_lang AS lang, coalesce(entry, 'entry ' || entry_id) AS value, sum(samples)::BIGINT AS samples
+            SELECT vocabulary_lang AS lang, coalesce(entry, 'entry ' || entry_id) AS value,
+                   sum(samples)::BIGINT AS samples
             FROM (SELECT vocabulary_lang, entry_id, count(*) AS samples
                   FROM (SELECT vocabulary_lang, unnest(entry_ids) AS entry_id FROM {side.relation}) GROUP BY ALL)
             LEFT JOIN {side.letter}_names USING (vocabulary_lang, entry_id) GROUP BY ALL"""

@@ -14,7 +14,7 @@ import yaml
 
 from curation.inspect.manifest_side import ManifestSide
 from curation.inspect.wording import how_many, listed, quoted
-from curation.overlap import KEYS, Overlap
+from curation.overlap import KEYS, NEEDED, Overlap
 from curation.query import open_duckdb
 from curation.recipe.manifest import Decontamination
 from curation.storage import Store
@@ -24,12 +24,6 @@ EXAMPLES = 5
 
 _BATCH_ROWS = 65_536
 _READ = ("sample_id", "split", "media_id", "media_url", "sha256", "fetched_sha256", "phash", "texts", "text")
-_NEEDED = {
-    "url": ("media_url", "media_id"),
-    "sha256": ("sha256", "fetched_sha256"),
-    "phash": ("phash",),
-    "text": ("texts", "text"),
-}
 _NOUNS = {"url": "URL", "sha256": "SHA-256", "phash": "perceptual hash", "text": "text"}
 _LEFT_OUT = {
     "short_text": "texts of fewer than {chars} letters and digits",
@@ -85,7 +79,7 @@ def overlap(location: str, against: str, by: Sequence[str], max_distance: int, m
         reader = database.sql(f"SELECT {columns} FROM {side.relation}").to_arrow_reader(_BATCH_ROWS)
         for batch in reader:
             _count(batch, other, counts, examples)
-        blank = [key for key in other.by if all(name in side.missing for name in _NEEDED[key])]
+        blank = [key for key in other.by if all(name in side.missing for name in NEEDED[key])]
     splits = sorted({split for split, _ in counts})
     by_split = {split: {what: counts[split, what] for what in ("samples", *KEYS, "any")} for split in splits}
     return OverlapReport(
@@ -137,7 +131,7 @@ def _example(row: pa.RecordBatch, key: str, other: Overlap) -> Example:
         told = [text for text in texts if other.matches(pa.table({"text": [text]}), "text")[0]]
         value = told[0]
     else:
-        value = next(str(values[name]) for name in _NEEDED[key] if other.matches(row.select([name]), key)[0])
+        value = next(str(values[name]) for name in NEEDED[key] if other.matches(row.select([name]), key)[0])
     return Example(key, values["sample_id"], values["split"], value, apart)
 
 
@@ -155,8 +149,7 @@ def overlap_lines(report: OverlapReport) -> list[str]:
         for why, count in sorted(report.left_out.items())
     ]
     lines += [
-        f"  not compared by {key}: the manifest has no column {' or '.join(_NEEDED[key])}"
-        for key in report.not_compared
+        f"  not compared by {key}: the manifest has no column {' or '.join(NEEDED[key])}" for key in report.not_compared
     ]
     if not report.found["any"]:
         return [*lines, "no sample of the manifest is in it"]

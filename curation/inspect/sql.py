@@ -51,7 +51,7 @@ class View:
 
 @dataclass(frozen=True)
 class Answer:
-    """The first rows of an answer, their cells in words; `more`: there are further rows. numeric: columns of numbers."""
+    """The first rows of an answer, their cells in words; `more`: there are others. numeric: columns of numbers."""
 
     columns: list[str]
     numeric: list[bool]
@@ -75,7 +75,7 @@ def _rows(database: duckdb.DuckDBPyConnection, name: str) -> int:
 
 
 def answer(sql: str, work: str, limit: int = ROWS) -> Answer:
-    """The first rows of what a SELECT gives. Raises CurationError for a mistake in it, WorkFolderError for the folder."""
+    """The first rows of what a SELECT gives. Raises CurationError for a mistake in it or in the folder."""
     with _errors(work), closing(connect(work)) as database:
         found = database.sql(_checked(database, sql))
         rows = found.limit(limit + 1).fetchall()
@@ -151,8 +151,8 @@ def _checked(database: duckdb.DuckDBPyConnection, sql: str) -> str:
     if statements[0].type != duckdb.StatementType.SELECT:
         kind = str(statements[0].type).rpartition(".")[2]
         raise CurationError(
-            f"{kind} is no question: a work folder is only read (SELECT, FROM, WITH, VALUES, DESCRIBE, SUMMARIZE, SHOW; "
-            "PIVOT with its values named by IN)"
+            f"{kind} is no question: a work folder is only read (SELECT, FROM, WITH, VALUES, DESCRIBE, SUMMARIZE, "
+            "SHOW; PIVOT with its values named by IN)"
         )
     return str(statements[0].query).rstrip().removesuffix(";")
 

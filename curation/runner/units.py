@@ -128,7 +128,20 @@ def _row_bytes(batch: pa.RecordBatch) -> np.ndarray[Any, Any]:
     for column in batch.columns:
         if pa.types.is_string(column.type):
             total += np.asarray(pc.fill_null(pc.binary_length(column), 0))
+        elif pa.types.is_list(column.type) and pa.types.is_struct(column.type.value_type):
+            total += _struct_bytes(column)
     return total
+
+
+def _struct_bytes(lists: pa.ListArray) -> np.ndarray[Any, Any]:
+    """The same of lists of structs: texts of the manifest, subtitles."""
+    items = lists.flatten()
+    parts = [items.field(place) for place in range(items.type.num_fields)]
+    sums = np.zeros(len(items) + 1, np.int64)
+    np.cumsum(_row_bytes(pa.RecordBatch.from_arrays(parts, names=[str(n) for n in range(len(parts))])), out=sums[1:])
+    ends = np.cumsum(np.asarray(pc.fill_null(pc.list_value_length(lists), 0)).astype(np.int64))
+    found: np.ndarray[Any, Any] = np.diff(sums[ends], prepend=0)
+    return found
 
 
 def _leaves(field: pa.Field) -> list[str]:

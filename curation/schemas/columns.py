@@ -40,9 +40,7 @@ ENTRY_ID = column("entry_id", pa.int32(), "position of the entry in its vocabula
 BUCKET = column("media_bucket", pa.int32(), "first 8 hex digits of media_id modulo the recipe's media_buckets")
 PLATFORM = column("platform", pa.string(), "player that shows it (youtube, vimeo ...); null for files", nullable=True)
 PLATFORM_ID = column("platform_id", pa.string(), "its id there; media_url is then the canonical URL", nullable=True)
-LICENCE = column(
-    "licence", pa.string(), "SPDX or Creative Commons id the page gives; null: none known", nullable=True
-)
+LICENCE = column("licence", pa.string(), "SPDX or Creative Commons id the page gives; null: none known", nullable=True)
 UPLOAD_DATE = column("upload_date", pa.string(), "declared date, ISO 8601", nullable=True)
 PAGE_URL = column("page_url", pa.string(), "page that held the link; null for tables without one", nullable=True)
 RECORD = (
@@ -50,7 +48,5 @@ RECORD = (
     column("archive", pa.string(), "file name of the archive or table"),
     column("record_offset", pa.int64(), "byte offset of the record in the archive; row number in a table"),
 )
-NEARLY_ALL_DIFFER = frozenset(
-    {"pair_id", "media_id", "media_url", "text", "sha256", "fetched_sha256", "stored_sha256"}
-)
+NEARLY_ALL_DIFFER = frozenset({"pair_id", "media_id", "media_url", "text", "sha256", "fetched_sha256", "stored_sha256"})
 """Columns, and fields of structs, whose values a Parquet dictionary makes slower and larger."""

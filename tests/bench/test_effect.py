@@ -116,6 +116,10 @@ class TestImages:
         areas = ink.sum((1, 2))
         assert areas.min() > 0.95 * (0.5 * 24) ** 2
         assert areas.max() < 1.05 * (0.8 * 24) ** 2
+        room = (24 - np.sqrt(areas)) / 2 + 0.5
+        for axis in (1, 2):
+            middle = (ink.sum(3 - axis) * (np.arange(24) + 0.5)).sum(1) / areas
+            assert np.all(np.abs(middle - 12) < room)
 
 
 class TestWords:

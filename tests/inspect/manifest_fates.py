@@ -21,8 +21,7 @@ RULES = {"rules": {"min_chars": 5}, "filters": {"consent": {"refuse": ["noai"]}}
 
 
 class Fate(NamedTuple):
-    """stage, reason: as they are told. last: the dataset that has the sample yet. rows: what else says so, by dataset.
-    """
+    """stage, reason: as they are told. last: the dataset that has the sample yet. rows: what else says it, by dataset."""
 
     stage: str
     reason: str
@@ -132,7 +131,8 @@ def _rows(number: int, name: str) -> list[tuple[str, Row]]:
     is_clip = fate.modality == "video"
     base = {
         "sample_id": sample_id, "media_id": media_id, "kept_media_id": media_id, "text_media_id": media_id,
-        "pair_id": f"{number:032x}", "modality": fate.modality, "media_url": f"https://host{number % 3}.example/{number}",
+        "pair_id": f"{number:032x}", "modality": fate.modality,
+        "media_url": f"https://host{number % 3}.example/{number}",
         "clip_id": sample_id if is_clip else None, "text": f"a dog by the way, {number}", "lang": "en",
         "vocabulary_lang": "en", "entry_ids": [number % 3], "status": "ok", "picked": True, "critical_threshold": 1.0,
         "start_ms": 0, "end_ms": 1000, "kept": True, "archive": "read.warc.gz", "split": "train", "text_lang": "en",

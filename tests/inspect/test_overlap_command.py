@@ -69,14 +69,15 @@ def test_numbers_are_those_of_the_samples(
 def test_the_folder_and_its_export_tell_the_same(work: str, tmp_path: Path) -> None:
     pq.write_table(TABLE, tmp_path / "export.parquet")
     path = write(tmp_path / "other.jsonl", [{"url": ROWS[0]["media_url"]}, {"text": ROWS[5]["texts"][0]["text"]}])
-    one, other = (overlap(location, path, KEYS, 4, 5).to_json() for location in (work, str(tmp_path / "export.parquet")))
+    exported = str(tmp_path / "export.parquet")
+    one, other = (overlap(location, path, KEYS, 4, 5).to_json() for location in (work, exported))
     assert {**one, "manifest": ""} == {**other, "manifest": ""}
 
 
 def test_what_it_prints(work: str, tmp_path: Path) -> None:
     image = next(row for row in ROWS if row["modality"] == "image" and row["phash"])
     lines = [
-        {"url": image["media_url"], "phash": f"{image['phash'] ^ 3:016x}", "text": "\x1b[31m" + image["text"] + "!" * 30},
+        {"url": image["media_url"], "phash": f"{image['phash'] ^ 3:016x}", "text": f"\x1b[31m{image['text']}!!!"},
         {"text": "a dog", "url": "x.jpg", "phash": "0" * 16},
     ]
     path = write(tmp_path / "bench.jsonl", lines)

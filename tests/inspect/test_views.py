@@ -104,6 +104,18 @@ def test_outdated_datasets_have_no_view_and_say_so(tmp_path: Path) -> None:
             dataset(connection, tmp_path, "kept_pairs")
 
 
+def test_datasets_of_another_version_of_curation_have_no_view_and_say_so(tmp_path: Path) -> None:
+    """With other columns: whoever upgrades still sees all else, and what to do."""
+    catalog = write(tmp_path, make_pool(1))
+    for path in catalog.files("kept_pairs"):
+        pa.parquet.write_table(pa.parquet.read_table(path).drop_columns(["archive"]), path)
+    with connect(tmp_path) as connection:
+        assert {"pairs", "draws"} <= views_of(connection)
+        assert "kept_pairs" not in views_of(connection)
+        with pytest.raises(StaleDatasetError, match="another version of curation, with other columns: run"):
+            dataset(connection, tmp_path, "kept_pairs")
+
+
 def test_rejections_of_an_outdated_stage_are_left_out(tmp_path: Path) -> None:
     catalog = write(tmp_path, make_pool(1))
     redo(catalog, "extract")

@@ -40,7 +40,8 @@ def row(sample_id: str = MEDIA, **more: Any) -> Row:
     return {"sample_id": sample_id, "split": "train", "text": "a dog", "text_kind": "alt.alt", "text_lang": "en",
             "text_rule": "best_source", "texts": [_text(), *more.pop("others", [])], "entry_ids": [1, 2],
             "vocabulary_lang": "en", "keep_probability": 0.5, "critical_threshold": 12.5, "extension": "jpg",
-            "path": "media/x.tar", "offset": 512, "size_bytes": 17_800, "width": 341, "height": 256, **more}  # fmt: skip
+            "path": "media/x.tar", "offset": 512, "size_bytes": 17_800, "width": 341, "height": 256,
+            **more}  # fmt: skip
 
 
 def _text(**more: Any) -> Row:

@@ -68,6 +68,37 @@ def _same_bytes(tmp_path_factory: pytest.TempPathFactory, sizes: list[int]) -> N
     assert one.commit().content("numbers") == many.commit().content("numbers")
 
 
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=10))
+def test_texts_in_lists_of_structs_bound_row_groups_too(
+    tmp_path_factory: pytest.TempPathFactory, sizes: list[int]
+) -> None:
+    """As the manifest's: some rows have long ones, some none."""
+    item = pa.struct([pa.field("text", pa.string()), pa.field("n", pa.int64())])
+    nested = Dataset("nested", 1, "unit", "Texts.", pa.schema([pa.field("texts", pa.list_(item))]))
+    lengths = [(row % 4) * (row % 7) for row in range(sum(sizes))]
+    rows = [None if row % 5 == 4 else [{"text": "x" * length, "n": 1}] * (row % 3)
+            for row, length in enumerate(lengths)]  # fmt: skip
+    table = pa.record_batch([pa.array(rows, pa.list_(item))], schema=nested.schema)
+    store, found = Store.at(tmp_path_factory.mktemp("store")), []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(units, "GROUP_BYTES", 100)
+        for cuts in ([len(rows)], sizes):
+            writer, begin = UnitWriter(store, "read", "v", UNIT), 0
+            for size in cuts:
+                writer.write(nested, table.slice(begin, size))
+                begin += size
+            (path,) = writer.commit().paths("nested")
+            file = pq.ParquetFile(store.url(path))
+            assert file.read().to_pylist() == table.to_pylist()
+            found.append([file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)])
+    wanted, total, held = [], 0, 0
+    for row in rows:
+        total, held = total + 8 + sum(len(each["text"]) + 16 for each in row or ()), held + 1
+        if total >= 100:
+            wanted, total, held = [*wanted, held], 0, 0
+    assert found == [wanted + [held] * (held > 0)] * 2
+
+
 def test_large_files_are_rolled_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(units, "FILE_BYTES", 100)
     monkeypatch.setattr(units, "GROUP_ROWS", 10)

@@ -21,7 +21,7 @@ SAMPLES, PER_SHARD = 150, 20
 
 @dataclass(frozen=True)
 class Bed:
-    """work: a work folder. shards: its set, as the stage wrote it. rows: of the split train, in the order of the tars."""
+    """work: a work folder. shards: its set, as the stage writes it. rows: of train, as they lie in the tars."""
 
     work: Path
     shards: Path
