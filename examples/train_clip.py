@@ -85,7 +85,8 @@ class Training:
 
     def __init__(self, options: argparse.Namespace) -> None:
         torch.manual_seed(options.seed)
-        torch.set_num_threads(max(1, CORES - options.workers))  # threads that share cores with workers wait for them
+        # threads that share their cores with workers wait for each other
+        torch.set_num_threads(max(1, min(torch.get_num_threads(), CORES - options.workers)))
         self.options, self.device, self.step = options, torch.device(options.device), 0
         self.model = Clip(options.size, options.width, options.layers).to(self.device)
         self.optimiser = torch.optim.AdamW(self.model.parameters(), options.rate, weight_decay=0.1)

@@ -117,6 +117,14 @@ def test_a_key_set_has_what_was_put_in(listed: list[bytes], others: list[bytes],
     assert found.has(keys(asked)).tolist() == [key in listed for key in asked]
 
 
+def test_keys_that_share_their_first_half_are_told_apart() -> None:
+    listed = np.array([[7, low] for low in (1, 3, 5, 9)] + [[8, 2]], np.uint64)
+    asked = np.array([[7, low] for low in range(11)] + [[8, 1], [8, 2], [9, 1], [6, 9]], np.uint64)
+    assert KeySet([listed]).has(asked).tolist() == [
+        tuple(key) in set(map(tuple, listed.tolist())) for key in asked.tolist()
+    ]
+
+
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [

@@ -61,7 +61,7 @@ def _transcripts(export: Export) -> None:
     columns = {name: f'"{name}"' for name in ("sample_id", "extension", *COLUMNS)}
     columns["spoken"] = spoken(export.selection)
     for row in export.view.rows(columns, export.leave_out(NO_VIDEO)):
-        ordered = sorted(row["spoken"], key=lambda said: said["text"])
+        ordered = sorted(row["spoken"], key=lambda said: (said["start_ms"] or 0, said["text"]))
         lines = [line for said in ordered if (line := " ".join(said["text"].split()))]
         if not lines:
             export.skip("in which nothing is said")

@@ -16,13 +16,13 @@ import pyarrow as pa
 from curation.captions.hashtags import fold
 from curation.errors import InputError
 from curation.export.shape import Export
-from curation.export.texts import LABELS, MISSING, one_line
-from curation.export.view import Rule, literal
+from curation.export.texts import MISSING, one_line
+from curation.export.view import Rule
 
 NO_CLASS: Final = "without a class"
 
 _HASHTAGS = (
-    "SELECT DISTINCT sample_id, unnest([x.text FOR x IN texts IF x.kind IN ({kinds})]) AS word FROM ({samples})"
+    "SELECT DISTINCT sample_id, unnest([x.text FOR x IN texts IF x.kind = 'hashtag']) AS word FROM ({samples})"
 )
 _ENTRIES = (
     "SELECT DISTINCT sample_id, entry AS word FROM (SELECT sample_id, vocabulary_lang, unnest(entry_ids) AS entry_id "
@@ -57,9 +57,8 @@ def label(export: Export, rules: tuple[Rule, ...]) -> Classes:
     own = None if source in ("hashtags", "entries") else read_classes(source)
     database = export.view.database
     samples = export.view.sql(["sample_id", "texts", "vocabulary_lang", "entry_ids"], rules)
-    kinds = ", ".join(map(literal, LABELS))
     parts = {"hashtags": [_HASHTAGS], "entries": [_ENTRIES]}.get(source, [_HASHTAGS, _ENTRIES])
-    held = " UNION ".join(part.format(samples=samples, kinds=kinds) for part in parts)
+    held = " UNION ".join(part.format(samples=samples) for part in parts)
     database.execute(f"CREATE OR REPLACE TEMP TABLE held AS {held}").fetchall()
     counts = dict(database.execute("SELECT word, count(*) FROM held GROUP BY word").fetchall())
     of = _of_words(counts, export.options.min_samples) if own is None else _of_own(counts, own)

@@ -42,10 +42,9 @@ def _metaclip(export: Export) -> None:
     texts = balanced(export.selection)
     columns = {name: f'"{name}"' for name in ("sample_id", *COLUMNS)} | {"told": texts}
     rules = export.leave_out(("without a text of a page that holds an entry", f"len({texts}) = 0"))
-    shards = 0
+    named, shards = _probabilities(export), 0
     for shards, rows in enumerate(_shards(export.view.rows(columns, rules)), 1):
         _shard(export, shards - 1, rows)
-    named = _probabilities(export)
     export.notes.append(f"train with --train-data tars/{{0..{shards}}}.tar --pkg-json json --t {named}")
 
 

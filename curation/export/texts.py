@@ -1,7 +1,7 @@
 """Which texts of a sample an export takes, and how they become one line.
 
-- Captions: texts about the whole sample; the chosen one first, each once. Not what is said in it (kinds subtitles,
-  transcript), not its labels (hashtag), and none of weight 0 (manifest.text_weights) unless it is the chosen one.
+- Captions: texts about the whole sample; the chosen one first, each once. Not what is said in it (SPOKEN), not its
+  labels (LABELS), and none of weight 0 (manifest.text_weights). The chosen one is whatever it is.
 - Parts: texts with a span within the sample, by begin; not what is said in it.
 - Spoken: what is said in it.
 
@@ -16,10 +16,10 @@ from typing import Any, Final, NamedTuple
 
 from curation.export.view import Rule, Selection, literal
 
-SPOKEN: Final = ("subtitles", "transcript")
+SPOKEN: Final = ("subtitles", "transcript", "schema_transcript")
 """Kinds of texts that say what is heard."""
-LABELS: Final = ("hashtag",)
-"""Kinds of texts that are labels."""
+LABELS: Final = ("hashtag", "schema_keywords")
+"""Kinds of texts that are labels: one each, or several by commas."""
 
 MISSING: Final = frozenset(
     ("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",

@@ -9,6 +9,7 @@ inputs touch, at most everything. How many rows, bytes and seconds that is: see 
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -195,6 +196,8 @@ class _Planner:
 
     def _count(self, stage: Stage) -> int:
         """Units of a stage after extract."""
+        if stage.name == "shards":
+            return self._shards(self._rows.get("manifest") or 0)
         return 1 if stage.name in _IN_ONE_PIECE else self._recipe.pairs.media_buckets
 
     def _estimated(self, stage: Stage, line: StageForecast, *, archives: Sequence[Unit] = (), already: int = 0,
@@ -207,6 +210,9 @@ class _Planner:
         if stage.after:
             source = self._rows.get(self._rates.source_stage(stage))
             inputs = None if source is None else source * share
+            if stage.name == "shards" and inputs:  # of as many samples as the recipe says, or all there are
+                shards, bytes_per_sample = self._shards(inputs), rates.rows * rates.size_bytes
+                rates = replace(rates, rows=shards / inputs, size_bytes=bytes_per_sample * inputs / shards)
         expected = self._target() if stage.name == "balance" and expected is None else expected
         lists = len(self._recipe.match.vocabularies)
         rows = None if inputs is None else self._rates.rows(stage, rates, inputs, lists)
@@ -217,6 +223,11 @@ class _Planner:
             line, rows=rows, basis=basis, last_s=published.wall_s if published else None,
             size_bytes=None if rows is None else round(rows * rates.size_bytes),
             core_s=None if inputs is None else inputs / 1e6 * rates.core_s)
+
+    def _shards(self, samples: float) -> int:
+        """How many there are of so many samples, where max_samples alone bounds them; one at least."""
+        section = self._recipe.shards
+        return max(1, math.ceil(samples / section.max_samples)) if section is not None else 1
 
     def _target(self) -> int | None:
         target = self._recipe.balance.target

@@ -21,7 +21,8 @@ from curation.inspect.manifest_side import ManifestSide
 from curation.pipeline import ALL_STAGES
 
 JUDGED: Final = 100_000
-"""Candidates that are held against the rules of `pairs` anew; what dropped the others is not told."""
+"""Candidates, of a fifth as many media, that are held against the rules of `pairs` anew; what dropped others is not
+told."""
 UNTOLD: Final = "untold"
 """Stage of the reasons that say that there is none: the run's datasets are not there, or explain nothing."""
 
@@ -296,42 +297,41 @@ class _Reasons:
                     "JOIN (SELECT id AS media_id, min(reason) AS reason "
                     f"FROM ({rejected}) GROUP BY id) AS own USING (media_id)",
                 )
-        columns = ", ".join(f'"{name}"' for name in COLUMNS)
         self._run(
-            f"CREATE OR REPLACE TEMP TABLE own_candidates AS SELECT {columns} FROM ({candidates}) "
-            "SEMI JOIN (SELECT media_id, modality FROM open) AS wanted USING (media_id, modality)"
+            f"CREATE OR REPLACE TEMP TABLE found AS SELECT DISTINCT media_id, modality FROM ({candidates}) "
+            "SEMI JOIN open USING (media_id, modality)"
         )
-        found = "(SELECT DISTINCT media_id, modality FROM own_candidates) AS own USING (media_id, modality)"
         read = f"SELECT DISTINCT archive FROM ({candidates})"
         self._settle(
             "extract",
             "CASE WHEN open.archive IS NOT NULL AND archives.archive IS NULL THEN 'other_archive' ELSE 'not_found' END",
-            f"ANTI JOIN {found} LEFT JOIN ({read}) AS archives ON archives.archive = open.archive",
+            f"ANTI JOIN found USING (media_id, modality) "
+            f"LEFT JOIN ({read}) AS archives ON archives.archive = open.archive",
         )
-        self._judge()
-        self._settle("pairs", "'not_told'", f"SEMI JOIN {found}")
+        self._judge(candidates)
+        self._settle("pairs", "'not_told'", "SEMI JOIN found USING (media_id, modality)")
 
-    def _judge(self) -> None:
+    def _judge(self, candidates: str) -> None:
         """Holds candidates against the rules of `pairs`: the one that drops most of a media's is its reason."""
         extract, pairs, catalog = self._side.stage("extract"), self._side.stage("pairs"), self._side.catalog
         if extract is None or pairs is None or catalog is None or self._is_done():
             return
-        judge = Judge(catalog.store, extract, pairs)
+        columns = ", ".join(f'"{name}"' for name in COLUMNS)
+        wanted = f"SELECT DISTINCT media_id, modality FROM open ORDER BY ALL LIMIT {JUDGED // 5}"
         rows = self._db.sql(
-            "SELECT * FROM own_candidates ORDER BY media_id, snapshot, archive, record_offset, field_order "
-            f"LIMIT {JUDGED}"
+            f"SELECT {columns} FROM ({candidates}) SEMI JOIN ({wanted}) AS wanted USING (media_id, modality) "
+            f"ORDER BY media_id, snapshot, archive, record_offset, field_order LIMIT {JUDGED}"
         ).to_arrow_table()
         if not rows.num_rows:
             return
-        rules = judge.first_rules(rows)
+        rules = Judge(catalog.store, extract, pairs).first_rules(rows)
         wide = pa.array(concerns_media(rules)) if self._is_wide(pairs.settings) else pa.array([False] * len(rules))
-        told = pa.table(
-            {"media_id": rows.column("media_id"), "modality": rows.column("modality"), "rule": rules, "wide": wide}
-        )
+        told = pa.table({"media_id": rows["media_id"], "modality": rows["modality"], "rule": rules, "wide": wide})
         self._db.register("judged", told)
-        # a refusal that holds wherever the media is linked drops what no other rule has
-        own = """SELECT media_id, modality, coalesce(mode(rule ORDER BY rule), min(rule) FILTER (wide)) AS rule
-                 FROM judged GROUP BY media_id, modality"""
+        # a refusal that holds wherever the media is linked drops what no other rule does
+        own = """SELECT media_id, modality, mode(coalesce(rule, of_media) ORDER BY coalesce(rule, of_media)) AS rule
+                 FROM (SELECT *, min(rule) FILTER (wide) OVER (PARTITION BY media_id, modality) AS of_media FROM judged)
+                 GROUP BY media_id, modality"""
         self._settle("pairs", "own.rule", f"JOIN ({own}) AS own USING (media_id, modality)")
         self._db.unregister("judged")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -124,8 +124,12 @@ def _cpu_s() -> float:
 
 def _row_bytes(batch: pa.RecordBatch) -> np.ndarray[Any, Any]:
     """Bytes of each row's texts, and 8 for every column: near enough to bound what a row group holds."""
-    total = np.full(batch.num_rows, 8 * batch.num_columns, np.int64)
-    for column in batch.columns:
+    return 8 * batch.num_columns + _text_bytes(batch.columns, batch.num_rows)
+
+
+def _text_bytes(columns: Sequence[pa.Array], rows: int) -> np.ndarray[Any, Any]:
+    total = np.zeros(rows, np.int64)
+    for column in columns:
         if pa.types.is_string(column.type):
             total += np.asarray(pc.fill_null(pc.binary_length(column), 0))
         elif pa.types.is_list(column.type) and pa.types.is_struct(column.type.value_type):
@@ -134,11 +138,11 @@ def _row_bytes(batch: pa.RecordBatch) -> np.ndarray[Any, Any]:
 
 
 def _struct_bytes(lists: pa.ListArray) -> np.ndarray[Any, Any]:
-    """The same of lists of structs: texts of the manifest, subtitles."""
+    """The same of lists of structs (texts of the manifest, subtitles), and 8 for each of these."""
     items = lists.flatten()
-    parts = [items.field(place) for place in range(items.type.num_fields)]
+    fields = [items.field(place) for place in range(items.type.num_fields)]
     sums = np.zeros(len(items) + 1, np.int64)
-    np.cumsum(_row_bytes(pa.RecordBatch.from_arrays(parts, names=[str(n) for n in range(len(parts))])), out=sums[1:])
+    np.cumsum(8 + _text_bytes(fields, len(items)), out=sums[1:])
     ends = np.cumsum(np.asarray(pc.fill_null(pc.list_value_length(lists), 0)).astype(np.int64))
     found: np.ndarray[Any, Any] = np.diff(sums[ends], prepend=0)
     return found

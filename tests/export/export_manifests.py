@@ -76,6 +76,8 @@ def _change(row: dict[str, Any], number: int) -> None:
     chosen = row["texts"][0]
     if number % 3 == 0:
         row["text"] = chosen["text"] = HOSTILE[number // 3 % len(HOSTILE)]
+    if row["modality"] == "image" and number % 2:
+        row["texts"].append(chosen | {"text": f"a second one of {number}", "vocabulary_lang": "en", "lang": "en"})
     if row["modality"] == "video":
         row["duration_ms"] = 1000 + int(row["sha256"][:4], 16) % 39_001
         row["end_ms"] = row["start_ms"] + row["duration_ms"]
@@ -91,6 +93,7 @@ def _more(like: dict[str, Any], row: dict[str, Any], number: int) -> Iterator[di
         (last // 2, last + 700, "the end"),  # a cut may take off the last frames
         (last // 4, last // 4, "no time at all"),
         (last // 4, last // 2, "-- ... --"),
+        *([(0, last - 1, "all of it but a moment")] if number % 3 == 2 else []),
     ]  # fmt: skip
     said = [(0, 900, "so here we are"), (900, last, "and off we go"), (5, 20, "so here we are")][: number % 4]
     tags = ["cat", "dog", "NaN", f"rare{number}"][: number % 5]
@@ -98,7 +101,12 @@ def _more(like: dict[str, Any], row: dict[str, Any], number: int) -> Iterator[di
         *(("chapters", "chapter", *chapter) for chapter in chapters),
         *(("asr", "transcript", *words) for words in said),
         *(("tags", "hashtag", None, None, tag) for tag in tags),
+        ("alt", "schema_keywords", None, None, "one, two, three"),
+        ("alt", "schema_transcript", None, None, "as it was said"),
+        ("never", "brief", None, None, "a text that nobody is to be trained on"),
     ):
         key = hashlib.md5(f"{row['sample_id']} {captioner} {text}".encode()).hexdigest()
-        yield like | _BLANK | {"captioner": captioner, "kind": kind, "start_ms": start, "end_ms": end, "text": text,
-                              "pair_id": key, "weight": 0.0 if start is not None else 1.0, "entry_ids": []}  # fmt: skip
+        yield like | _BLANK | {
+            "captioner": captioner, "kind": kind, "start_ms": start, "end_ms": end, "text": text, "pair_id": key,
+            "weight": float(start is None and captioner != "never"), "entry_ids": [],
+        }  # fmt: skip

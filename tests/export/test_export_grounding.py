@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections import defaultdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from export_manifests import Folder, hostile
 
 from curation.export.grounding import short_id
 from curation.export.view import Selection
+
+SPOKEN = ("subtitles", "transcript", "schema_transcript")
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +29,7 @@ def parts(row: dict[str, Any]) -> list[tuple[float, float, str]]:
     """By the definition: described spans in seconds within the sample, by begin."""
     last = row["duration_ms"]
     found = {(text["start_ms"] / 1000, min(text["end_ms"], last) / 1000, text["text"].strip()) for text in row["texts"]
-             if text["start_ms"] is not None and text["kind"] not in ("subtitles", "transcript")
+             if text["start_ms"] is not None and text["kind"] not in SPOKEN
              and text["start_ms"] < min(text["end_ms"], last) and any(map(str.isalnum, text["text"]))}  # fmt: skip
     return sorted(found)
 
@@ -71,6 +74,7 @@ def check_windows(meta: dict[str, Any], row: dict[str, Any]) -> None:
     ids, windows = meta["relevant_clip_ids"], meta["relevant_windows"]
     assert ids == [clip for start, end in windows for clip in range(start // 2, end // 2)]  # Moment-DETR's relation
     assert all(start % 2 == end % 2 == 0 and 0 <= start < end <= meta["duration"] for start, end in windows)
+    assert all(before[1] < after[0] for before, after in pairwise(windows))
     assert len(set(range(clips)) - set(ids)) >= 2
     spans = [(start, end) for start, end, text in parts(row) if text == meta["query"]]
     assert spans and set(ids) == set().union(*(touched(start, end, clips) for start, end in spans))
@@ -113,10 +117,11 @@ def test_moment_retrieval(folder: Folder, tmp_path: Path) -> None:
     expected = {key: [part for part in parts(row) if part[1] - part[0] < 0.9 * row["duration_ms"] / 1000]
                 for key, row in with_parts(folder).items()}  # fmt: skip
     assert found == {key: each for key, each in expected.items() if each}
+    assert sum(map(len, expected.values())) < sum(len(parts(row)) for row in with_parts(folder).values())
 
 
 def test_short_ids_look_like_youtubes_and_differ() -> None:
-    ids = {short_id(f"0123456789abcdef01234567-{number}-{number + 1}") for number in range(20_000)}
+    ids = {short_id(f"{number // 2:024x}-{number % 2}-5000") for number in range(20_000)}
     assert len(ids) == 20_000 and all(re.fullmatch(r"[\w-]{11}", each) for each in ids)
 
 
@@ -184,7 +189,7 @@ def test_transcripts(folder: Folder, tmp_path: Path) -> None:
     expected = {}
     for row in folder.videos:
         said = sorted((text["start_ms"] or 0, text["text"]) for text in row["texts"]
-                      if text["kind"] in ("subtitles", "transcript"))  # fmt: skip
+                      if text["kind"] in SPOKEN)  # fmt: skip
         if said:
             expected[row["sample_id"]] = [text for _, text in said]
     assert found == expected and len(found) > 40

@@ -33,13 +33,14 @@ def exported(folder: Folder, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return to
 
 
-def entries(folder: Folder) -> dict[str, set[str]]:
+def entries(folder: Folder, modality: str = "video") -> dict[str, set[str]]:
     """Sample -> texts of the entries in its chosen text."""
     sql = "SELECT DISTINCT vocabulary_lang, entry_id, entry FROM entry_probabilities"
     names = {(lang, entry_id): entry for lang, entry_id, entry in connect(folder.work).sql(sql).fetchall()}
     return {
-        row["sample_id"]: {names[row["vocabulary_lang"], entry] for entry in row["entry_ids"]} for row in folder.videos
-    }
+        row["sample_id"]: {names[row["vocabulary_lang"], entry] for entry in row["entry_ids"]}
+        for row in folder.rows if row["modality"] == modality
+    }  # fmt: skip
 
 
 def hashtags(folder: Folder) -> dict[str, set[str]]:
@@ -188,6 +189,15 @@ def test_coop(folder: Folder, tmp_path: Path) -> None:
                     per_class[item[1]] += 1
                 available = Counter(label for _, label, _ in split[part])
                 assert per_class == {label: min(most, n) for label, n in available.items()}
+
+
+def test_coop_draws_at_most_four_of_val(folder: Folder, tmp_path: Path) -> None:
+    words = {name for names in entries(folder, "image").values() for name in names}
+    (tmp_path / "classes.txt").write_text("all\t" + "\t".join(sorted({fold(word) for word in words})), "utf-8")
+    folder.export("coop", tmp_path / "out", labels=str(tmp_path / "classes.txt"), media="none", seeds=(1,))
+    for shots in SHOTS:
+        drawn = json.loads((tmp_path / "out" / "split_fewshot" / f"shot_{shots}-seed_1.json").read_text())
+        assert (len(drawn["train"]), len(drawn["val"])) == (shots, min(shots, 4))
 
 
 def test_images_may_be_asked_for(folder: Folder, tmp_path: Path) -> None:

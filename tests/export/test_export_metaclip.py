@@ -18,6 +18,7 @@ from curation.errors import InputError
 from curation.export import metaclip
 from curation.export.view import Selection
 from curation.inspect.views import connect
+from curation.testing.manifests import write_manifest
 
 
 @pytest.fixture(scope="module")
@@ -82,21 +83,24 @@ def test_shards_of_other_thousands_lie_in_their_folder(
     assert len(placed) > 3 and all(number - number % 20 == group for group, of in placed.items() for number in of)
 
 
-def test_at_a_smaller_t_what_is_left_is_the_ratio(folder: Folder, tmp_path: Path) -> None:
+def test_at_a_smaller_t_what_is_left_is_the_ratio(tmp_path: Path) -> None:
+    write_manifest(tmp_path / "work", 20_000)
+    folder, tmp_path = Folder(tmp_path / "work"), tmp_path / "out"
     sql = "SELECT vocabulary_lang, entry_id, count, threshold FROM entry_probabilities WHERE modality = 'image'"
     rows = connect(folder.work).sql(sql).fetchall()
     counts = {lang: [count for of, _, count, _ in rows if of == lang] for lang in {row[0] for row in rows}}
-    wanted = {lang: threshold for lang, _, _, threshold in rows}["en"] / 1.3
+    wanted = {lang: threshold for lang, _, _, threshold in rows}["en"] / 5
     folder.export("metaclip", tmp_path, Selection(t=wanted), media="none")
     share = tail_share(counts["en"], wanted)
     found = {}
+    assert len(counts) > 1
     for lang, entry_id, count, threshold in rows:
         t = wanted if lang == "en" else threshold_for_tail_share(counts[lang], share)
         left = np.load(tmp_path / "probabilities" / "per_lang_t" / f"{round(wanted)}_{lang}.npy")[entry_id]
         once, now = min(1.0, threshold / count), min(1.0, t / count)
         found[lang, entry_id] = left
         assert left == pytest.approx(min(1.0, now / once))
-    assert min(found.values()) == pytest.approx(1 / 1.3) and max(found.values()) == 1
+    assert min(found.values()) == pytest.approx(1 / 5) and max(found.values()) == 1
     assert json.loads((tmp_path / "export.json").read_text())["options"]["online_t"] == wanted
     assert not (tmp_path / "tars").exists()
     with pytest.raises(InputError, match=r"--t 1e\+06 is above"):

@@ -13,6 +13,8 @@ from export_manifests import AS_MISSING, Folder, hostile
 from curation.export.texts import one_line
 from curation.export.view import Selection
 
+SPOKEN = ("subtitles", "transcript", "schema_transcript")
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
@@ -24,7 +26,7 @@ def captions(folder: Folder) -> dict[str, list[str]]:
     found = {}
     for row in folder.videos:
         others = [text["text"] for text in row["texts"] if text["start_ms"] is None and text["weight"] > 0
-                  and text["kind"] not in ("subtitles", "transcript", "hashtag")]  # fmt: skip
+                  and text["kind"] not in (*SPOKEN, "hashtag", "schema_keywords")]  # fmt: skip
         found[row["sample_id"]] = list(dict.fromkeys([row["text"], *others]))
     return found
 
@@ -103,7 +105,7 @@ def moments(row: dict) -> list[tuple[float, float, str]]:  # type: ignore[type-a
     """By the definition: described spans within the sample, by begin; without any, the chosen text of all of it."""
     last = row["duration_ms"]
     found = {(text["start_ms"] / 1000, min(text["end_ms"], last) / 1000, text["text"].strip()) for text in row["texts"]
-             if text["start_ms"] is not None and text["kind"] not in ("subtitles", "transcript")
+             if text["start_ms"] is not None and text["kind"] not in SPOKEN
              and text["start_ms"] < min(text["end_ms"], last) and any(map(str.isalnum, text["text"]))}  # fmt: skip
     return sorted(found) or [(0.0, last / 1000, row["text"].strip())]
 

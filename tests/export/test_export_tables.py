@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from export_manifests import AS_MISSING, Folder, hostile
 
+from curation.export import tables
 from curation.export.texts import one_line
 
 
@@ -71,6 +72,16 @@ def test_webvid(folder: Folder, tmp_path: Path) -> None:
             hours, minutes, seconds = map(int, re.fullmatch(r"PT(\d\d)H(\d\d)M(\d\d)S", row["duration"]).groups())
             assert hours == 0 and abs(60 * minutes + seconds - told["duration_ms"] / 1000) <= 0.5
             assert re.fullmatch(r"\d{6}_\d{6}", row["page_dir"])
+
+
+def test_webvid_has_a_page_of_videos_per_folder(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "_PAGE", 20)
+    folder.export("webvid", tmp_path)
+    counts = {page.name: len(list(page.iterdir())) for page in (tmp_path / "videos").iterdir()}
+    assert sorted(counts) == [f"{first + 1:06d}_{first + 20:06d}" for first in range(0, 20 * len(counts), 20)]
+    assert [*sorted(counts.values())[1:]] == [20] * (len(counts) - 1)
 
 
 def test_panda(folder: Folder, tmp_path: Path) -> None:

@@ -191,8 +191,10 @@ def test_nothing_selected_is_told(folder: Folder, tmp_path: Path) -> None:
         folder.export("csv", tmp_path / "out", Selection(lang="xx"))
     with pytest.raises(InputError, match=r"left out .* images"):
         folder.export("msvd", tmp_path / "out", Selection(modality="image"))
-    for selection, told in ((Selection(split="test"), "choose one of train, val"), (Selection(t=0.5), "no threshold"),
-                            (Selection(modality="audio"), "choose one of image"), (Selection(t=float("nan")), "--t nan")):  # fmt: skip
+    for selection, told in (
+        (Selection(split="test"), "choose one of train, val"), (Selection(modality="audio"), "choose one of image"),
+        (Selection(t=0.5), "no threshold"), (Selection(t=float("nan")), "--t nan"),
+    ):  # fmt: skip
         with pytest.raises(InputError, match=told):
             folder.export("csv", tmp_path / "out", selection)
     with pytest.raises(InputError, match="NUL"):

@@ -21,7 +21,7 @@ RULES = {"rules": {"min_chars": 5}, "filters": {"consent": {"refuse": ["noai"]}}
 
 
 class Fate(NamedTuple):
-    """stage, reason: as they are told. last: the dataset that has the sample yet. rows: what else says it, by dataset."""
+    """stage, reason: as they are told. last: dataset that still has the sample. rows: what else says so, by dataset."""
 
     stage: str
     reason: str
@@ -151,6 +151,7 @@ def _rows(number: int, name: str) -> list[tuple[str, Row]]:
             found.append(("matches", base))
     found += [(dataset, {**base, **row}) for dataset, row in more.items()
               if dataset not in {each for each, _ in found}]  # fmt: skip
-    if name == "refused_elsewhere":  # one page refuses, the other says a text that is too short
-        found += [("candidates", {**base, "robots": ["noai"]}), ("candidates", {**base, "robots": ["noai"]})]
+    if name == "refused_elsewhere":  # one page refuses for all; two more texts are too short, one would do
+        found += [("candidates", {**base, "robots": ["noai"]}), *[("candidates", {**base, "text": "abc"})] * 2]
+        found += [("candidates", base)] * 2
     return found

@@ -26,7 +26,7 @@ from curation.testing.manifests import manifest_table, write_manifest
 Row = dict[str, Any]
 
 STRANGE = ["猫と犬", "كلب كبير", "กระต่าย", "a $x$ for $5", "^_{\\alpha", "line\nbreak\x07", "<b>bold</b>", "İ😀", "",
-           "very " * 60 + "long", "\u202ertl\u202c", "नमस्ते"]  # fmt: skip
+           "very " * 60 + "long", "\u202ertl\u202c", "नमस्ते", "from $5^_ to $9"]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

@@ -158,7 +158,7 @@ def test_nulls_are_counted_by_column(db: duckdb.DuckDBPyConnection, rows: list[R
 def test_repeated_texts_and_leaks(tmp_path: Path, rows: list[Row]) -> None:
     some = [
         {**row, "split": "val" if place % 3 else "train", "fetched_sha256": f"{place % 10:064}", "phash": place % 7,
-         "text": f"text {place % 9}", "texts": [{**row["texts"][0], "text": f"text {place % 9}"}]}
+         "text": f"text {8 - place % 9}", "texts": [{**row["texts"][0], "text": f"text {8 - place % 9}"}]}
         for place, row in enumerate(rows[:60])
     ]  # fmt: skip
     write_manifest(tmp_path, pa.Table.from_pylist(some, MANIFEST.schema), entries=False)
@@ -233,6 +233,18 @@ def test_an_audit_finds_each_damage(tmp_path: Path, check: str) -> None:
     assert found[check]["example"] in (rows[0]["sample_id"], rows[1]["sample_id"])
     others = {name for name, row in found.items() if row["found"]} - {check}
     assert others == set()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"keep_probability": 0.0}, {"keep_probability": 1.1}, {"critical_threshold": 0.5},
+     {"critical_threshold": float("nan")}, {"critical_threshold": float("inf")}, {"height": 0}, {"offset": -1},
+     {"duration_ms": 0}, {"start_ms": 5, "end_ms": 5}],
+)  # fmt: skip
+def test_numbers_that_cannot_be_are_defects(tmp_path: Path, changes: Row) -> None:
+    rows = sound_rows()
+    found = audit_of(tmp_path, damaged(rows, **changes))
+    assert sum(row["found"] for row in found.values() if row["kind"] == "defect") == 1
 
 
 def test_nothing_flat_is_a_leak(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections import Counter
 from pathlib import Path
@@ -174,8 +175,10 @@ def test_the_curve_of_a_smaller_t_ends_at_all_samples_and_never_falls(page: Page
     own = sum((row["modality"], row["vocabulary_lang"]) == ("image", "en") for row in rows)
     assert any(title.startswith(f"image, en: {count(own)} samples at the present t") for title in titles)
     for path in page.section("t").css("svg.chart path"):
-        heights = [float(point.split(" ")[1]) for point in str(path.attributes["d"])[1:].replace("M", "L").split("L")]
-        assert heights == sorted(heights, reverse=True)
+        points = [point.split(" ") for point in re.split("[ML]", str(path.attributes["d"]))[1:]]
+        across, down = ([float(point[axis]) for point in points] for axis in (0, 1))
+        assert across == sorted(across) and down == sorted(down, reverse=True)
+        assert len(points) > 1
 
 
 def test_head_and_tail(page: Page, folder: Path) -> None:

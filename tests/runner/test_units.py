@@ -93,7 +93,7 @@ def test_texts_in_lists_of_structs_bound_row_groups_too(
             found.append([file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)])
     wanted, total, held = [], 0, 0
     for row in rows:
-        total, held = total + 8 + sum(len(each["text"]) + 16 for each in row or ()), held + 1
+        total, held = total + 8 + sum(len(each["text"]) + 8 for each in row or ()), held + 1
         if total >= 100:
             wanted, total, held = [*wanted, held], 0, 0
     assert found == [wanted + [held] * (held > 0)] * 2

@@ -408,6 +408,8 @@ def test_bytes_that_are_gone_or_changed(tmp_path: Path) -> None:
     are_exported(ExportedSet.of(tmp_path, first), tmp_path, [row for row in rows if row["sample_id"] not in lost])
     hidden.rename(tar)
     make(tmp_path)  # writes the bytes again
+    other = exported(tmp_path, max_samples=50, max_bytes=999_999_999)  # which takes over no tar that lacks samples
+    are_exported(ExportedSet.of(tmp_path, other), tmp_path, rows)
     second = exported(tmp_path, max_samples=50)
     assert second.manifest.rejected == {}
     are_exported(ExportedSet.of(tmp_path, second), tmp_path, rows)

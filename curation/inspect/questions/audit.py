@@ -53,9 +53,9 @@ _CHECKS = (
     _Check("same_place", "defect", "bytes at the place of an earlier sample's", _repeated('path, "offset"')),
     _Check("no_extent", "defect", "a width, height or length of 0, or an end before the begin",
            _where("width <= 0 OR height <= 0 OR duration_ms <= 0 OR end_ms <= start_ms")),
-    _Check("probability", "defect", "a keep_probability outside of (0, 1], or a critical_threshold below 1",
-           _where("NOT (keep_probability > 0 AND keep_probability <= 1) OR isnan(keep_probability) "
-                  "OR NOT critical_threshold >= 1 OR isnan(critical_threshold)")),
+    _Check("probability", "defect", "a keep_probability outside of (0, 1], or a critical_threshold below 1 or infinite",
+           _where("NOT (keep_probability > 0 AND keep_probability <= 1 AND critical_threshold >= 1 "
+                  "AND isfinite(critical_threshold))")),
     _Check("leak_media", "leak", "samples of val whose image or video train has, too", _leaking("media_id")),
     _Check("leak_fetched", "leak", "samples of val whose bytes, as they were fetched, train has, too",
            _leaking("fetched_sha256")),
