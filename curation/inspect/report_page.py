@@ -90,7 +90,7 @@ font-size:.85rem}
 .tiles>div{background:var(--sheet);border:1px solid var(--rule);border-radius:.5rem;padding:.7rem .9rem}
 .tiles dt{color:var(--soft);font-size:.9rem}
 .tiles dd{margin:0}
-.tiles b{display:block;font-size:1.7rem;line-height:1.2;font-variant-numeric:tabular-nums;overflow-wrap:normal}
+.tiles b{display:block;font-size:1.5rem;line-height:1.25;font-variant-numeric:tabular-nums;white-space:nowrap}
 .tiles small{color:var(--soft);font-size:.82rem;line-height:1.3;display:block}
 .scroll{overflow-x:auto;margin:.6rem 0 1rem}
 .scroll:focus-visible{outline:2px solid var(--link)}

@@ -230,9 +230,13 @@ class _Frame:
             at = _unit(self._up.at(value))
             drawn.append(element("line", x1=_unit(left), x2=_unit(right), y1=at, y2=at, class_="grid"))
             drawn.append(_label(self.y.write(value), left - 6, self._up.at(value) + 4, "end"))
-        drawn.append(element("line", x1=_unit(left), x2=_unit(right), y1=_unit(bottom), y2=_unit(bottom), class_="axis"))
+        drawn.append(
+            element("line", x1=_unit(left), x2=_unit(right), y1=_unit(bottom), y2=_unit(bottom), class_="axis")
+        )
         for value, at_x, anchor in self._columns():
-            drawn.append(element("line", x1=_unit(at_x), x2=_unit(at_x), y1=_unit(bottom), y2=_unit(bottom + 4), class_="axis"))
+            drawn.append(
+                element("line", x1=_unit(at_x), x2=_unit(at_x), y1=_unit(bottom), y2=_unit(bottom + 4), class_="axis")
+            )
             drawn.append(_label(self.x.write(value), at_x, bottom + 17, anchor))
         drawn.append(_label(self.x.title, (left + right) / 2, self.height - 6, "middle", "title"))
         drawn.append(_label(self.y.title, 0, 13, "start", "title"))

@@ -124,7 +124,8 @@ def _cpu_s() -> float:
 
 def _row_bytes(batch: pa.RecordBatch) -> np.ndarray[Any, Any]:
     """Bytes of each row's texts, and 8 for every column: near enough to bound what a row group holds."""
-    return 8 * batch.num_columns + _text_bytes(batch.columns, batch.num_rows)
+    total: np.ndarray[Any, Any] = 8 * batch.num_columns + _text_bytes(batch.columns, batch.num_rows)
+    return total
 
 
 def _text_bytes(columns: Sequence[pa.Array], rows: int) -> np.ndarray[Any, Any]:

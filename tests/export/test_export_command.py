@@ -34,7 +34,8 @@ def test_without_a_shape_all_are_listed() -> None:
 def test_one_line_tells_what_was_done(folder: Folder, tmp_path: Path) -> None:
     (told,) = lines("msvd", "--work", str(folder.work), "--to", str(tmp_path / "out"), "--texts", "vlm.brief")
     images = sum(row["modality"] == "image" for row in folder.rows)
-    written = sum(any(text["captioner"] == "vlm" and text["kind"] == "brief" for text in row["texts"]) for row in folder.videos)
+    brief = ("vlm", "brief")
+    written = sum(any((text["captioner"], text["kind"]) == brief for text in row["texts"]) for row in folder.videos)
     assert told.startswith(f"msvd: {written} samples ({written} captions) in {tmp_path / 'out'}, ")
     assert told.endswith(f" s; left out: {images} images, {len(folder.videos) - written} without such a text")
     assert " kB of media, " in told or " MB of media, " in told

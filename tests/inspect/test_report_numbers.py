@@ -174,11 +174,13 @@ def test_the_curve_of_a_smaller_t_ends_at_all_samples_and_never_falls(page: Page
     titles = [node.text() for node in page.section("t").css("title")]
     own = sum((row["modality"], row["vocabulary_lang"]) == ("image", "en") for row in rows)
     assert any(title.startswith(f"image, en: {count(own)} samples at the present t") for title in titles)
+    lengths = []
     for path in page.section("t").css("svg.chart path"):
         points = [point.split(" ") for point in re.split("[ML]", str(path.attributes["d"]))[1:]]
         across, down = ([float(point[axis]) for point in points] for axis in (0, 1))
         assert across == sorted(across) and down == sorted(down, reverse=True)
-        assert len(points) > 1
+        lengths.append(len(points))
+    assert max(lengths) > 5
 
 
 def test_head_and_tail(page: Page, folder: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,14 +11,13 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from faults_caption_rows import Row, done, manifest, recipe, rows_of
+from faults_manifest_rows import FOUND_IN, World, made_up, text_of, words_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import curation.stages.manifest as manifest_module
 import curation.stages.manifest_rows as rows_module
 from curation.balance import pair_id, uniforms
-from curation.captions.films import Film
-from curation.captions.words import Words
 from curation.crawl.page import TEXT_SOURCES
 from curation.runner.stage import Manifest
 from curation.schemas import (
@@ -43,139 +41,7 @@ from curation.storage import Store
 MODELS = {"m": {"backend": "server", "url": "http://127.0.0.1:1/v1", "model": "m"},
           "e": {"backend": "transformers", "model": "clip", "task": "embed"}}  # fmt: skip
 CAPTIONERS = [{"source": "alt"}, {"source": "model", "name": "vlm", "model": "m"}, {"source": "subtitles"}]
-SOURCES = ("alt", "caption", "figcaption", "og:title", "schema:hasPart", "title", "zzz")
 WEIGHTS = {"vlm": 3.0, "vlm.detailed": 0.25, "alt.alt": 0.5, "subtitles.subtitles": 2.0}
-_FOUND_IN = ("platform", "platform_id", "licence", "upload_date", "page_url", "snapshot", "archive", "record_offset")
-
-
-@dataclass
-class World:
-    """Rows of every dataset that the manifest is made of, all in one bucket."""
-
-    dice: random.Random
-    has_captions: bool
-    has_clips: bool
-    media: list[Row] = field(default_factory=list)
-    videos: dict[str, Row] = field(default_factory=dict)
-    samples: list[Row] = field(default_factory=list)
-    texts: list[Row] = field(default_factory=list)
-    captions: list[Row] = field(default_factory=list)
-    clips: list[Row] = field(default_factory=list)
-    scores: list[Row] = field(default_factory=list)
-    chosen: list[Row] = field(default_factory=list)
-    balanced: list[Row] = field(default_factory=list)
-
-
-def made_up(seed: int, count: int, *, captions: bool, clips: bool) -> World:
-    world = World(random.Random(seed), captions, clips)
-    dice = world.dice
-    ids = sorted(f"{dice.randrange(1 << 96):024x}" for _ in range(count))
-    for media_id in ids:
-        _add_media(world, media_id, "video" if dice.random() < 0.5 else "image")
-    world.samples.sort(key=lambda row: row["sample_id"])
-    world.texts.sort(key=lambda row: (row["media_id"], row["pair_id"]))
-    if captions:
-        for sample in world.samples:
-            _add_captions(world, sample)
-    return world
-
-
-def _add_media(world: World, media_id: str, modality: str) -> None:
-    dice = world.dice
-    row = {"media_id": media_id, "modality": modality, "status": "ok", "media_url": f"https://a.test/{media_id}"}
-    row |= {"sha256": f"{dice.randrange(1 << 256):064x}", "original_width": dice.randrange(9), "original_height": 5}
-    world.media.append({**row, "phash": dice.choice([0, None, 1 << 63 | dice.randrange(99)])})
-    if modality == "video" and dice.random() < 0.9:
-        video = {"media_id": media_id, "duration_ms": dice.choice([0, 9000])}
-        world.videos[media_id] = {**video, "chapters": [], "subtitles": [], "tags": []}
-    for _ in range(dice.choice([1, 1, 2, 5])):
-        world.texts.append(_text(dice, media_id, modality))
-    same = {"media_id": media_id, "modality": modality, "stored_sha256": f"{dice.randrange(1 << 256):064x}"}
-    same |= {"extension": "jpg", "offset": dice.randrange(99), "size_bytes": 7, "width": 3, "height": 4}
-    same["path"] = "a.tar"
-    if modality == "image":
-        world.samples.append({**same, "sample_id": media_id})
-        return
-    spans = [(0, 9000)]
-    if world.has_clips:
-        begins = sorted(dice.sample(range(0, 9000, 500), dice.choice([1, 1, 4])))
-        spans = [(begin, begin + dice.choice([300, 2500])) for begin in begins]
-    for begin, end in spans:
-        sample_id = f"{media_id}-{begin}-{end}" if world.has_clips else media_id
-        facts = {"start_ms": begin, "end_ms": end, "duration_ms": end - begin, "fps": 24.0, "has_audio": True}
-        world.samples.append({**same, **facts, "sample_id": sample_id, "extension": "mp4"})
-        if world.has_clips:
-            _add_clip(world, sample_id, media_id)
-
-
-def _text(dice: random.Random, media_id: str, modality: str) -> Row:
-    about = media_id if dice.random() < 0.7 else f"{dice.randrange(3):024x}"
-    words = f"text {dice.randrange(1 << 40)}"
-    row = {"media_id": media_id, "text_media_id": about, "text": words, "pair_id": pair_id(about, words)}
-    row |= {"text_sources": sorted(dice.sample(SOURCES, dice.choice([0, 1, 1, 2]))), "lang": "en"}
-    row["vocabulary_lang"] = dice.choice(["en", "de"])
-    row["entry_ids"] = sorted(dice.sample(range(9), dice.choice([1, 2])))
-    row |= {"keep_probability": dice.random(), "critical_threshold": dice.choice([1.0, 2.0, 5.0]), "modality": modality}
-    if dice.random() < 0.4:
-        row["start_ms"] = dice.randrange(0, 9000, 700)
-        row["end_ms"] = None if dice.random() < 0.5 else row["start_ms"] + dice.randrange(0, 4000, 500)
-    row |= {name: dice.choice([None, f"{name} {dice.randrange(2)}"]) for name in _FOUND_IN[:5]}
-    row |= {name: f"{name} {dice.randrange(2)}" for name in ("snapshot", "archive")}
-    return {**row, "record_offset": dice.randrange(3)}
-
-
-def _add_clip(world: World, clip_id: str, media_id: str) -> None:
-    dice = world.dice
-    frame = {"frame": 0, "time_ms": 0, "offset": 0, "size_bytes": 0}
-    frames = [{**frame, "phash": dice.randrange(1 << 64)} for _ in range(dice.choice([0, 1, 3]))]
-    clip = {"clip_id": clip_id, "media_id": media_id}
-    world.clips.append({**clip, "key_frames": frames})
-    if dice.random() < 0.8:
-        status = dice.choice(["ok", "ok", "failed"])
-        measured = {"brightness": dice.random(), "width": dice.randrange(999)} if status == "ok" else {}
-        world.scores.append({**clip, "status": status, **measured})
-
-
-def _words(world: World, sample: Row) -> Words:
-    video = world.videos.get(sample["media_id"])
-    texts = [{"start_ms": None, "end_ms": None, **text} for text in world.texts
-             if text["media_id"] == sample["media_id"]]  # fmt: skip
-    film = None if video is None else Film(lambda: video)
-    return Words({"start_ms": None, "end_ms": None, **sample}, texts, film)
-
-
-def _add_captions(world: World, sample: Row) -> None:
-    """As the captions stage writes them: alt with the ids of pairs, others with ids of their own."""
-    dice, found = world.dice, []
-    for caption in _words(world, sample).alts:
-        found.append({"captioner": "alt", **caption._asdict()})
-    for kind in ("brief", "detailed", "detailed", "short"):
-        if dice.random() < 0.4:
-            told = f"{kind} {dice.randrange(1 << 40)}"
-            found.append({"captioner": "vlm", "kind": kind, "text": told, "model": "m", "lang": "en",
-                          "start_ms": dice.choice([None, None, 5]), "score": dice.choice([None, 0.5])})  # fmt: skip
-    found += [{"captioner": "subtitles", "kind": "subtitles", "text": f"said {dice.randrange(9)}", "lang": "en",
-               "start_ms": 10, "end_ms": 20}] * (dice.random() < 0.4)  # fmt: skip
-    ordinals = Counter[tuple[str, str]]()
-    rows = []
-    for caption in found:
-        row = {**caption, "sample_id": sample["sample_id"], "media_id": sample["media_id"], "status": "ok"}
-        row["ordinal"] = ordinals[row["captioner"], row["kind"]]
-        ordinals[row["captioner"], row["kind"]] += 1
-        row["pair_id"] = row.get("pair_id") or pair_id(row["sample_id"], row["text"])
-        row |= {"similarity": dice.choice([None, 0.25]), "text_similarity": dice.choice([None, 0.75])}
-        rows.append(row)
-    world.captions += rows
-    if dice.random() < 0.3:
-        world.captions.append({"sample_id": sample["sample_id"], "captioner": "vlm", "kind": "", "status": "failed"})
-    if rows and dice.random() < 0.9:
-        best = dice.choice(rows)
-        entries = {"vocabulary_lang": dice.choice([None, "en"])}
-        entries["entry_ids"] = [] if entries["vocabulary_lang"] is None else [dice.randrange(9)]
-        world.chosen.append({**best, **entries, "modality": sample["modality"]})
-        if dice.random() < 0.7:
-            drawn = {"keep_probability": dice.random(), "critical_threshold": 1 + dice.random()}
-            world.balanced.append({**world.chosen[-1], "vocabulary_lang": "en", **drawn})
 
 
 def published(store: Store, world: World, *, scored: bool, balanced: bool) -> dict[str, Manifest]:
@@ -252,7 +118,7 @@ def _texts(world: World, sample: Row, scored: bool) -> tuple[list[Row], Row | No
     own = [row for row in world.captions if row["sample_id"] == sample["sample_id"] and row["status"] == "ok"]
     told = {row["pair_id"] for row in own if row["captioner"] == "alt"}
     found = [_of_text(row, pairs.get(row["pair_id"]) if row["captioner"] == "alt" else None, scored) for row in own]
-    left = [caption for caption in _words(world, sample).alts if caption.pair_id not in told]
+    left = [caption for caption in words_of(world, sample).alts if caption.pair_id not in told]
     left.sort(key=lambda one: (_rank(pairs[one.pair_id]), pairs[one.pair_id]["critical_threshold"], one.pair_id))
     found += [_of_text({"captioner": "alt", **one._asdict()}, pairs[one.pair_id], scored) for one in left]
     if not world.has_captions:
@@ -297,7 +163,7 @@ def _row(world: World, sample: Row, texts: list[Row], judged: tuple[Row | None, 
     row["source_duration_ms"] = world.videos.get(sample["media_id"], {}).get("duration_ms")
     by = min(pairs, key=lambda one: (one["media_id"] != one["text_media_id"], one["snapshot"], one["archive"],
                                      one["record_offset"], one["pair_id"]))  # fmt: skip
-    row |= {name: by[name] for name in _FOUND_IN}
+    row |= {name: by[name] for name in FOUND_IN}
     u = uniforms(pa.array([pair_id(sample["media_id"], "")]), 0, "split")[0]
     row["split"] = "val" if u < 0.3 else "train"
     row |= {"texts": texts, "text": first["text"], "text_lang": first["lang"], "entry_ids": first["entry_ids"]}
@@ -387,7 +253,7 @@ def test_the_sources_of_the_recipe_decide_which_text_stands_for_a_sample(tmp_pat
     """match.text_sources: a title before an alt text, where the recipe wants it so."""
     world = made_up(5, 1, captions=False, clips=False)
     media_id = world.media[0]["media_id"]
-    same = {**_text(random.Random(0), media_id, "image"), "start_ms": None, "end_ms": None}
+    same = {**text_of(random.Random(0), media_id, "image"), "start_ms": None, "end_ms": None}
     world.media[0]["modality"] = "image"
     world.samples = [{**world.samples[0], "modality": "image"}]
     world.texts = [
