@@ -71,6 +71,9 @@ FATES: dict[str, Fate] = {
                  rows=_says("kept_clips", kept=False, refused_by="max_black_share")),
     "as_video": Fate("survive", "other_modality", "media", rows=_says("media", modality="video")),
     "thinned": Fate("rebalance", "not_drawn", "survivors"),
+    "thinned_original": Fate("rebalance", "not_drawn", "survivors",  # a copy's bytes were left out, not its own
+                             rows=lambda media_id, _: {"duplicates": {"kind": "near", "kept_media_id": media_id,
+                                                                      "cluster_id": media_id}}),
     "thinned_clip": Fate("rebalance", "not_drawn", "survivors", "video"),
     "wordless": Fate("chosen_captions", "no_caption", "samples"),
     "no_entry": Fate("balanced_captions", "no_entry", "chosen_captions", rows=_says("chosen_captions", entry_ids=[])),

@@ -33,8 +33,6 @@ if not FOLDER.is_dir():
 
 NAMES = ("01_distributions", "02_choosing_t", "03_media_and_link_rot", "04_clips_and_captions",
          "05_manifest_audit_and_diff")  # fmt: skip
-SECONDS = 60
-"""That a notebook may take on the demo."""
 LARGEST = 2_000_000
 """Bytes of all of them as committed."""
 _PAGES = 80
@@ -92,10 +90,9 @@ def outputs(notebook: Any, kind: str) -> list[str]:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.usefixtures("demos")
 def test_a_notebook_runs_top_to_bottom(name: str, tmp_path: Path) -> None:
-    seconds = runner.run(FOLDER / f"{name}.ipynb", tmp_path / f"{name}.ipynb")
+    runner.run(FOLDER / f"{name}.ipynb", tmp_path / f"{name}.ipynb")
     made = nbformat.read(tmp_path / f"{name}.ipynb", as_version=4)
     committed = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
-    assert seconds < SECONDS
     assert len(outputs(made, "image/png")) == len(outputs(committed, "image/png")) > 0
     assert len(outputs(made, "text/html")) == len(outputs(committed, "text/html"))
     assert [cell.source for cell in made.cells] == [cell.source for cell in committed.cells]
