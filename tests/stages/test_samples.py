@@ -110,8 +110,10 @@ def test_all_there_is_once(web: CaptionWeb, tmp_path: Path, buckets: int, texts:
     counts = outcomes["samples"].manifest.counts
     assert counts["texts_placed"] == len(told)
     assert (counts["samples:image"], counts["samples:video"]) == (8, videos)
-    made = [report.rows("samples") for report in outcomes["samples"].manifest.reports.values()]
-    assert (0 in made) == (buckets == 17)
+    made = {name: report.rows("samples") for name, report in outcomes["samples"].manifest.reports.items()}
+    full = Counter(bucket_name(int(row["media_id"][:8], 16) % buckets) for row in samples)
+    assert made == {bucket_name(bucket): full[bucket_name(bucket)] for bucket in range(buckets)}
+    assert buckets < 17 or 0 in made.values()
 
 
 def test_facts_of_what_moves_and_what_does_not(web: CaptionWeb, tmp_path: Path) -> None:

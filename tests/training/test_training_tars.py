@@ -107,7 +107,8 @@ def test_a_torn_tar_is_said_wherever_it_ends() -> None:
             count_samples(io.BytesIO(data[:end]), "x.tar")
 
 
-@given(place=st.integers(0, 155), value=st.integers(1, 255))
+# but for the checksum's first digit, a zero, and its two ends, which may become other blanks and say the same
+@given(place=st.integers(0, 147) | st.integers(149, 153), value=st.integers(1, 255))
 def test_an_altered_header_is_said(place: int, value: int) -> None:
     data = bytearray(_ours(_numbered(3)).getvalue())
     data[place] ^= value
