@@ -55,7 +55,8 @@ TEXT = structured(
 captioner, kind: `alt` and the text source for texts of pages; else as in `captions`. text_sources: every field that
 said it, [] for captions. start_ms, end_ms: the part that it is about, on the sample's own clock; null: all of it.
 weight: by which a trainer draws one of several (manifest.text_weights); 0: never. keep_probability and
-critical_threshold: of the final pair. page_url, licence, archive, record_offset: where the text comes from.
+critical_threshold: of the final pair; with captions.balance of the chosen text, which alone was drawn there; null: it
+was not drawn by itself, and goes with the sample. page_url, licence, archive, record_offset: where the text comes from.
 """
 
 MANIFEST = Dataset(

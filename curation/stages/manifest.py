@@ -71,6 +71,7 @@ class ManifestStage(UnitStage):
     """
 
     name = "manifest"
+    code_version = 2
     about = "bring together what a training job reads: one row per sample"
     after = ("fetch", "samples")
     outputs = (MANIFEST, MANIFEST_COUNTS, REJECTIONS)

@@ -31,6 +31,7 @@ _SCORES = pa.schema([SCORES.schema.field("clip_id"), SCORES.schema.field("status
 _OF_SAMPLES = ("sample_id", "media_id", "media_bucket", "modality", "path", "offset", "size_bytes", "extension",
                "width", "height", "fps", "duration_ms", "has_audio", "start_ms", "end_ms")  # fmt: skip
 _FOUND_IN = ("platform", "platform_id", "licence", "upload_date", "page_url", "snapshot", "archive", "record_offset")
+_DRAW = ("keep_probability", "critical_threshold")
 _ROWS = 8192  # of what is held, as it is passed on
 
 Columns = dict[str, Any]
@@ -123,7 +124,7 @@ def rows_of(
     columns: Columns = {name: samples.column(name) for name in _OF_SAMPLES}
     columns |= {"sha256": samples.column("stored_sha256"), **known.columns(samples), **_found_in(samples, pairs)}
     columns |= {"brief": texts.brief, "detailed": texts.detailed}
-    for name, way in (("keep_probability", np.maximum), ("critical_threshold", np.minimum)):
+    for name, way in zip(_DRAW, (np.maximum, np.minimum), strict=True):
         columns[name] = pa.array(pairs.of_media(name, way)) if drawn is None else drawn.column(name)
     columns = {name: _one(column).filter(stays) for name, column in columns.items()}
     columns |= {f"text_{name}" if name in _TEXT else name: texts.first(name) for name in _CHOSEN}
@@ -131,8 +132,20 @@ def rows_of(
     columns["text_rule"] = pa.repeat(same["text_rule"], len(columns["text"]))
     columns["split"] = splits(columns["media_id"], same["seed"], same["val_share"])
     kind = MANIFEST.schema.field("texts").type
-    columns["texts"] = pa.ListArray.from_arrays(pa.array(texts.offsets.astype(np.int32)), texts.texts, type=kind)
+    listed = texts.texts if drawn is None else _drawn_first(texts, columns)
+    columns["texts"] = pa.ListArray.from_arrays(pa.array(texts.offsets.astype(np.int32)), listed, type=kind)
     return conformed(columns, MANIFEST.schema)
+
+
+def _drawn_first(texts: SampleTexts, columns: Columns) -> pa.StructArray:
+    """The texts, of which captions.balance drew the first of each sample, and the others not by themselves."""
+    number = np.full(len(texts.texts), -1)
+    number[texts.offsets[:-1]] = np.arange(len(texts.offsets) - 1)
+    places = pa.array(number, mask=number < 0)
+    fields = list(texts.texts.type)
+    parts = [columns[field.name].take(places) if field.name in _DRAW else texts.texts.field(field.name)
+             for field in fields]  # fmt: skip
+    return pa.StructArray.from_arrays(parts, fields=fields)
 
 
 _TEXT = ("lang", "similarity")

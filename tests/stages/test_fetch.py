@@ -192,8 +192,9 @@ def test_a_dead_network_stops_the_stage_and_burns_nothing(server: FaultyServer, 
 def test_what_is_not_done_in_time_is_left_for_a_later_run(server: FaultyServer, tmp_path: Path) -> None:
     web = build_web(tmp_path, server, count=60, bad_share=0, network={"per_host_delay_s": 60.0})
     work = tmp_path / "work"
-    rows = ledger(fetched(web, work, "fetch.shard_seconds=0.5", "pairs.media_buckets=1"), work)
-    assert Counter(row["error"] == "deadline" for row in rows.values()) == {False: 50, True: 10}
+    rows = ledger(fetched(web, work, "fetch.shard_seconds=3", "pairs.media_buckets=1"), work)
+    late = [row for row in rows.values() if row["error"] == "deadline"]
+    assert 10 <= len(late) < 60 and all(row["transient"] for row in late)  # 50 hosts, and a minute between requests
     rows = ledger(fetched(web, work, "fetch.network.per_host_delay_s=0", "pairs.media_buckets=1"), work)
     assert not any(row["transient"] for row in rows.values()) and max(asked(web).values()) == 1
 

@@ -170,6 +170,10 @@ def _row(world: World, sample: Row, texts: list[Row], judged: tuple[Row | None, 
     row |= {"text_kind": f"{first['captioner']}.{first['kind']}", "text_similarity": first["similarity"]}
     row |= {"vocabulary_lang": first["vocabulary_lang"],
             "text_rule": "captions.order" if world.has_captions else "best_source"}  # fmt: skip
+    if drawn is not None:  # the chosen text alone was drawn
+        draw = ("keep_probability", "critical_threshold")
+        row["texts"] = [{**text, **{name: drawn[name] if not place else None for name in draw}}
+                        for place, text in enumerate(texts)]  # fmt: skip
     kept = [drawn] if drawn is not None else pairs
     row["keep_probability"] = max(one["keep_probability"] for one in kept)
     row["critical_threshold"] = min(one["critical_threshold"] for one in kept)
