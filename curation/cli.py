@@ -182,7 +182,7 @@ def vocab_lint(  # noqa: PLR0913, PLR0917 - a command's options are its argument
     ] = None,
 ) -> None:
     """Tell what is wrong with a vocabulary, and which entries texts hold most and never."""
-    commands.check_json(json)
+    commands.check_json(json, vocabulary, *(texts or []))
     options = MatchOptions.chosen(option or [], definition)
     lang = lang or (vocabulary.partition(":")[2] if vocabulary.startswith(PACKAGED) else "en")
     loaded = Vocabulary.load(vocabulary, lang, definition=cast(Definition, definition))

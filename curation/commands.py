@@ -28,6 +28,7 @@ from curation.inspect.why import why as looked_up
 from curation.inspect.why_manifest import media_and_sample
 from curation.inspect.why_media import why_media_lines
 from curation.inspect.why_text import why_lines
+from curation.outputs import folders_above, keep_out, missing_above, remove_empty
 from curation.pipeline import ALL_STAGES, stages_of
 from curation.recipe import Recipe
 from curation.runner.catalog import Catalog
@@ -72,19 +73,27 @@ def explain(concept: str, folders: Sequence[str], out: Console) -> None:
             _print(out, explain_lines(explained(catalogs[0], concept)))
 
 
-def check_json(path: str | None) -> None:
-    """Raises CurationError where `vocab_lint` could not write its JSON; for before all the reading."""
-    if path in (None, "-"):
+def check_json(path: str | None, *read: str) -> None:
+    """Raises CurationError where JSON could not be written; for before all the reading.
+
+    read: folders and files that the command reads, in which it writes nothing. Folders above the file that are not
+    there yet are made when it is written.
+    """
+    if path is None or path == "-":
         return
     if not path:
         raise CurationError("--json names no file: give one, or - for the screen")
+    keep_out("--json", path, *read)
     file = Path(path)
     try:
+        made = missing_above(file)
         is_new = not file.exists()
         if is_new or not file.is_fifo():  # whoever reads a pipe would take our going for the end
-            file.open("ab").close()
+            with folders_above(file):
+                file.open("ab").close()
         if is_new:
             file.unlink()
+            remove_empty(made)
     except OSError as error:
         raise _unwritable(path, error) from None
 
@@ -103,7 +112,8 @@ def tell(lines: Callable[[], Sequence[str]], tree: str, out: Console, json: str 
     _print(out, [line.encode(out.encoding, "replace").decode(out.encoding) for line in lines()])
     if json is not None:
         try:
-            Path(json).write_text(tree, encoding="utf-8")
+            with folders_above(Path(json)):
+                Path(json).write_text(tree, encoding="utf-8")
         except OSError as error:
             raise _unwritable(json, error) from None
 

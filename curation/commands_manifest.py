@@ -30,7 +30,7 @@ _WIDE = 200
 
 def diff(a: str, b: str, concept: str | None, top: int, json: str | None, out: Console) -> None:
     """What changed from one manifest to another."""
-    check_json(json)
+    check_json(json, a, b)
     found = diff_manifests(a, b, concept, top)
     tell(lambda: diff_lines(found), _json(found.to_json()), out, json)
 
@@ -39,7 +39,7 @@ def overlap(
     manifest: str, against: str, settings: tuple[Sequence[str], int, int], json: str | None, out: Console
 ) -> None:
     """How much of a manifest another set has. settings: by, max_distance, min_text_chars."""
-    check_json(json)
+    check_json(json, manifest, against)
     by, max_distance, min_text_chars = settings
     found = compared(manifest, against, checked_keys(by), max_distance, min_text_chars)
     tell(lambda: overlap_lines(found), _json(found.to_json()), out, json)

@@ -15,6 +15,7 @@ from curation.export.shapes import SHAPES
 from curation.export.target import new_folder, write_nameplate
 from curation.export.view import Selection, View
 from curation.inspect.views import connect, dataset
+from curation.outputs import keep_out
 from curation.pipeline import ALL_STAGES
 from curation.runner.catalog import Catalog
 from curation.schemas import MANIFEST
@@ -69,6 +70,7 @@ def export(name: str, work: str, to: str, selection: Selection, options: Mapping
     """
     shape, store, started = chosen(name), Store.at(work), time.monotonic()
     selection, chosen_options = _settled(shape, selection, options)
+    keep_out("--to", to, work)
     with storage_errors(store), closing(connect(store.root)) as database, new_folder(to, shape.name) as folder:
         for needed in (MANIFEST.name, *shape.needs):
             dataset(database, store.root, needed)

@@ -25,6 +25,7 @@ from curation.inspect.report_media import clip_lengths, image_sizes
 from curation.inspect.report_page import REPORT_HTML, page
 from curation.inspect.report_parts import notice, section, table, unfolding
 from curation.inspect.report_thresholds import other_thresholds
+from curation.outputs import keep_out
 from curation.storage import Store, storage_errors
 
 _SECTIONS: tuple[tuple[str, str, Callable[[Material], Html | None]], ...] = (
@@ -66,9 +67,11 @@ class Written:
 def write_report(location: str | Path, to: str | Path | None = None) -> Written:
     """Writes the report of a work folder, whole or not at all; to: a file, DIR/report.html if None.
 
-    Raises WorkFolderError where the folder has neither a manifest nor kept_pairs, InputError for a `to` that is none.
+    Folders above the file are made; nothing else in the work folder is replaced. Raises WorkFolderError where the folder has neither a manifest nor kept_pairs, InputError for a `to` that is none.
     """
     store = Store.at(location)
+    if to is not None:
+        keep_out("--to", str(to), store.root, allowed=REPORT_HTML)
     target, name = (store, REPORT_HTML) if to is None else _target(str(to))
     with storage_errors(store):
         text, notices = _made(location)

@@ -17,6 +17,7 @@ import duckdb
 from curation.errors import CurationError, InputError
 from curation.inspect.views import connect, files_of
 from curation.inspect.wording import how_many, number
+from curation.outputs import folders_above, keep_out
 from curation.pipeline import ALL_STAGES
 from curation.query import literal
 from curation.runner.catalog import Catalog
@@ -87,18 +88,18 @@ def answer(sql: str, work: str, limit: int = ROWS) -> Answer:
 def write_answer(sql: str, work: str, form: str, to: str) -> int:
     """Writes all that a SELECT gives into a file, whole or not at all; how many rows. Raises as `answer` does.
 
-    json: an object a line. The file replaces one of that name; it may not lie in the work folder.
+    json: an object a line. The file replaces one of that name; it may not lie in the work folder. Folders above
+    it are made.
     """
+    keep_out("--to", to, work)
     target = Path(to).expanduser().absolute()
-    store = Store.at(work)
-    if store.is_local and target.resolve().is_relative_to(Path(store.root).resolve()):
-        raise InputError(f"{to} lies in the work folder, which only runs write to: name a file elsewhere with --to")
     if target.is_dir():
         raise InputError(f"{to} is a folder: name a file in it with --to")
     scratch = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        rows = _copied(sql, work, form, scratch)
-        scratch.replace(target)
+        with folders_above(target):
+            rows = _copied(sql, work, form, scratch)
+            scratch.replace(target)
     except OSError as error:
         raise InputError(explain_os_error(error, str(target.parent))) from None
     finally:

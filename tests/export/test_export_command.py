@@ -63,7 +63,7 @@ def test_what_is_missing_is_told(folder: Folder, tmp_path: Path) -> None:
         (["nope", "--work", work], InputError, "no shape is called 'nope'"),
         (["csv", "--to", str(tmp_path)], InputError, "--work names no folder"),
         (["csv", "--work", work], InputError, "--to names no folder"),
-        (["csv", "--work", str(tmp_path), "--to", str(tmp_path / "out")], WorkFolderError, "no published dataset"),
+        (["csv", "--work", str(tmp_path), "--to", str(tmp_path.parent / "out")], WorkFolderError, "no published dataset"),
     ):
         with pytest.raises(error, match=told):
             lines(*arguments)

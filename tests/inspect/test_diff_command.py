@@ -52,7 +52,7 @@ def test_texts_of_the_web_do_nothing_to_the_terminal(tmp_path: Path) -> None:
     assert any("[red]x[/red]" in line for line in lines)
 
 
-@pytest.mark.parametrize("options", [["--top", "0"], ["--json", "/nowhere/x.json"], ["--json", ""]])
+@pytest.mark.parametrize("options", [["--top", "0"], ["--json", "/proc/nowhere/x.json"], ["--json", ""]])
 def test_options_that_make_no_sense(tmp_path: Path, options: list[str]) -> None:
     write_manifest(tmp_path / "a", 3)
     result = CliRunner().invoke(app, ["diff", str(tmp_path / "a"), str(tmp_path / "a"), *options])

@@ -158,7 +158,7 @@ def test_the_other_sets_shapes_are_told_by_the_help() -> None:
         (["{tmp}/none", "--against", "{tmp}/good.jsonl"], "nothing at"),
         (["{tmp}/good.jsonl", "--against", "{tmp}/good.jsonl"], "is no Parquet file: give a work folder"),
         (["{work}", "--against", "{tmp}/good.jsonl", "--max-distance", "17"], ""),
-        (["{work}", "--against", "{tmp}/good.jsonl", "--json", "{tmp}/none/x.json"], "cannot write"),
+        (["{work}", "--against", "{tmp}/good.jsonl", "--json", "{tmp}/bad.csv/x.json"], "cannot write"),
     ],
 )
 def test_bad_input_is_one_line(work: str, tmp_path: Path, arguments: list[str], message: str) -> None:

@@ -307,16 +307,16 @@ def test_bad_input(folder: Path, error: Lint, arguments: list[str], message: str
 
 
 def test_json_that_cannot_be_written_is_told_before_anything_is_read(folder: Path, error: Lint) -> None:
-    assert "cannot write no/such/folder.json (No such file" in error("nowhere.txt", "--json", "no/such/folder.json")
+    assert "cannot write words.txt/x.json (Not a directory)" in error("nowhere.txt", "--json", "words.txt/x.json")
     assert "cannot write . (Is a directory)" in error("nowhere.txt", "--json", ".")
 
 
 def test_json_is_left_as_it_was_where_the_rest_fails(folder: Path, error: Lint) -> None:
     Path("old.json").write_text("[1]")
-    for name in ("old.json", "new.json"):
+    for name in ("old.json", "new.json", "new/er/new.json"):
         assert "no vocabulary" in error("nowhere.txt", "--json", name)
     assert Path("old.json").read_text() == "[1]"
-    assert not Path("new.json").exists()
+    assert not Path("new.json").exists() and not Path("new").exists()
 
 
 def test_options_that_a_recipe_refuses_are_refused_in_its_words(folder: Path, error: Lint) -> None:
