@@ -9,6 +9,7 @@ lie. Rows come by sample_id: it is a hash, so neighbours have nothing to do with
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -33,7 +34,9 @@ class Selection:
     split: str | None = None
     modality: str | None = None
     t: float | None = None
-    """Samples that stay at this threshold: critical_threshold <= t."""
+    """Samples and texts that stay at this threshold: critical_threshold <= t. Texts without one were not drawn by
+    themselves and stay with their sample; where the chosen text does not stay, the next of `texts` about all of it
+    stands for it, one that has a weight before others, and samples without any are left out."""
     lang: str | None = None
     """Samples whose chosen text has this language, and of their texts those that have."""
     texts: tuple[str, ...] = ()
@@ -43,9 +46,25 @@ class Selection:
         """As SQL over the manifest."""
         equal = {"split": self.split, "modality": self.modality, "text_lang": self.lang}
         parts = [f"{name} = {literal(value)}" for name, value in equal.items() if value is not None]
-        if self.t is not None:
-            parts.append(f"critical_threshold <= {self.t!r}")
         return " AND ".join(parts) or "true"
+
+    def relation(self) -> str:
+        """As SQL that has a manifest's columns. Raises InputError for a t that is no finite number."""
+        if self.t is None:
+            return "manifest"
+        if not math.isfinite(self.t):
+            raise InputError(f"t is {self.t}: give a number of texts; without it all samples are taken")
+        stays = f"(x.critical_threshold IS NULL OR x.critical_threshold <= {self.t!r})"
+        left = f"SELECT *, [x FOR x IN texts IF {stays}] AS left_ FROM manifest WHERE critical_threshold <= {self.t!r}"
+        # the first of texts is the chosen one; what is about a part stands for the sample only where it was chosen
+        whole = "[x FOR x IN left_ IF x.start_ms IS NULL AND x.weight > 0], [x FOR x IN left_ IF x.start_ms IS NULL]"
+        first = f"SELECT *, list_concat([x FOR x IN left_[:1] IF x = texts[1]], {whole})[1] AS first_ FROM ({left})"
+        of_first = {name: f"first_.{name}" for name in ("text", "vocabulary_lang", "entry_ids")}
+        of_first |= {f"text_{name}": f"first_.{name}" for name in ("lang", "similarity")}
+        of_first |= {"text_kind": "first_.captioner || '.' || first_.kind"}
+        of_first |= {"texts": "list_prepend(first_, [x FOR x IN left_ IF x IS DISTINCT FROM first_])"}
+        replaced = ", ".join(f"{expression} AS {name}" for name, expression in of_first.items())
+        return f"(SELECT * EXCLUDE (left_, first_) REPLACE ({replaced}) FROM ({first}) WHERE first_ IS NOT NULL)"
 
     def told(self) -> dict[str, Any]:
         """What was asked for, for the lineage of an export."""
@@ -58,7 +77,7 @@ class View:
 
     def __init__(self, database: duckdb.DuckDBPyConnection, selection: Selection) -> None:
         self.database, self.selection = database, selection
-        self._from = f"FROM manifest WHERE {selection.condition()}"
+        self._from = f"FROM {selection.relation()} WHERE {selection.condition()}"
 
     @property
     def samples(self) -> int:

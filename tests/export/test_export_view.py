@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from export_manifests import Folder, hostile
 from hypothesis import given
@@ -108,6 +110,50 @@ def test_a_selection_is_its_rows(folder: Folder, tmp_path: Path, selection: Sele
     }
 
 
+@pytest.fixture(scope="module")
+def thinned(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    """Of every third sample the chosen text needs a larger threshold than the sample."""
+
+    def raised(row: dict[str, Any], number: int) -> list[dict[str, Any]]:
+        first, *others = row["texts"]
+        own = first["critical_threshold"]
+        return [first | {"critical_threshold": own if own is None or number % 3 else own * 100}, *others]
+
+    return hostile(tmp_path_factory.mktemp("thinned"), 120, texts=raised)
+
+
+@pytest.mark.parametrize("t", [1.0, 2.0, 5.0, 1e9])
+def test_at_a_threshold_texts_stay_as_samples_do(thinned: Folder, tmp_path: Path, t: float) -> None:
+    folder = thinned
+
+    def stays(text: dict[str, Any]) -> bool:
+        return text["critical_threshold"] is None or text["critical_threshold"] <= t
+
+    expected = {}
+    for row in folder.rows:
+        left = [text for text in row["texts"] if stays(text)]
+        whole = [text for text in left if text["start_ms"] is None]
+        first = left[0] if stays(row["texts"][0]) else next(iter(sorted(whole, key=lambda x: x["weight"] <= 0)), None)
+        if row["critical_threshold"] <= t and first is not None:
+            others = [text for text in left if text is not first]
+            expected[row["sample_id"]] = row | {
+                "texts": [first, *others], "text": first["text"], "text_lang": first["lang"],
+                "text_kind": f"{first['captioner']}.{first['kind']}", "text_similarity": first["similarity"],
+                "vocabulary_lang": first["vocabulary_lang"], "entry_ids": first["entry_ids"],
+            }  # fmt: skip
+    folder.export("parquet", tmp_path, Selection(t=t), media="none")
+    found = {row["sample_id"]: row for path in tmp_path.glob("*.parquet") for row in pq.read_table(path).to_pylist()}
+    assert found == {key: {name: row[name] for name in found[key]} for key, row in expected.items()}
+    if t < 1e9:
+        changed = [key for key, row in expected.items() if row["text"] != row_of(folder, key)["text"]]
+        assert len(changed) > 3, "some chosen text does not stay where another one does"
+    folder.export("csv", tmp_path / "csv", Selection(t=t), media="none")
+
+
+def row_of(folder: Folder, sample_id: str) -> dict[str, Any]:
+    return next(row for row in folder.rows if row["sample_id"] == sample_id)
+
+
 def test_named_captioners_give_the_texts(folder: Folder, tmp_path: Path) -> None:
     folder.export("jsonl", tmp_path, Selection(texts=("vlm.brief", "tags")), media="none")
     found = {row["sample_id"]: row for path in tmp_path.glob("*.jsonl") for row in map(json.loads, path.open())}
@@ -193,7 +239,7 @@ def test_nothing_selected_is_told(folder: Folder, tmp_path: Path) -> None:
         folder.export("msvd", tmp_path / "out", Selection(modality="image"))
     for selection, told in (
         (Selection(split="test"), "choose one of train, val"), (Selection(modality="audio"), "choose one of image"),
-        (Selection(t=0.5), "no threshold"), (Selection(t=float("nan")), "--t nan"),
+        (Selection(t=0.5), "no threshold"), (Selection(t=float("nan")), "--t nan"), (Selection(t=math.inf), "--t inf"),
     ):  # fmt: skip
         with pytest.raises(InputError, match=told):
             folder.export("csv", tmp_path / "out", selection)
