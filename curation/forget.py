@@ -23,7 +23,9 @@ from curation.digests import digest
 from curation.errors import InputError, WorkFolderError
 from curation.filters.files import new_digest, read_lines
 from curation.filters.urls import domain_name, normal_url
+from curation.forgotten_rows import parquet_files
 from curation.inspect.report_page import REPORT_HTML
+from curation.layouts import fitted
 from curation.media.fingerprints import FLAT
 from curation.media.hash_lists import HashLists
 from curation.media.journal import read_segment
@@ -36,14 +38,18 @@ from curation.runner.stage import Stage
 from curation.schemas import CANDIDATES, MEDIA
 from curation.stages.fetch_plan import JOURNALS, LISTS
 from curation.storage import Store, storage_errors
-from curation.taking_out import TakingOut, parquet_files
+from curation.taking_out import TakingOut
 
 Copies = Literal["near", "exact", "none"]
 
 _MEDIA_ID = re.compile(r"[0-9a-f]{24}").fullmatch
 _SHA256 = re.compile(r"[0-9a-f]{64}").fullmatch
 _DOMAIN = re.compile(r"[\w-]+(\.[\w-]+)+").fullmatch
-_LEDGER: Final = ["media_id", "media_url", "final_url", "sha256", "phash", "stored_sha256"]
+_LEDGER: Final = pa.schema([
+    MEDIA.schema.field(name).with_nullable(True)  # files of another version of curation may lack it
+    for name in ("media_id", "media_url", "final_url", "sha256", "phash", "stored_sha256")
+])  # fmt: skip
+_LINKS: Final = pa.schema([_LEDGER.field(name) for name in ("media_id", "media_url")])
 
 
 @dataclass(frozen=True)
@@ -206,14 +212,14 @@ class _Search:
     def found(self) -> _Found:
         current = {name: self.catalog.current(name) for name in self.catalog.stages}
         extract, near = current.get("extract"), current.get("near")
-        self._hashed = VARIANTS[extract.settings["variant"] if extract else "default"].hashed
+        self._hashed = VARIANTS[extract.settings.get("variant", "default") if extract else "default"].hashed
         asked = [{value} for value in self.request.media_ids]
         asked += [{media_id(self._hashed(form)) for form in (url, normal_url(url))} for url in self.request.urls]
         self.ids |= {value for ids in asked for value in ids}
         self._search_links()
         self._search_ledger()
         named, copies = set(self.ids), self.request.copies
-        distance = Duplicates().max_distance if near is None else near.settings["max_distance"]
+        distance = Duplicates().max_distance if near is None else near.settings.get("max_distance")
         phashes = frozenset(self.phashes) if copies == "near" and distance is not None else frozenset()
         if copies != "none":
             self._search_copies(HashLists(map(bytes.fromhex, self.sha256), phashes, distance or 0))
@@ -233,7 +239,7 @@ class _Search:
     def _search_links(self) -> None:
         sought = self._sought
         for folder in (CANDIDATES.name, LISTS):
-            for batch in self.store.batches(parquet_files(self.store, folder), ["media_id", "media_url"]):
+            for batch in self._batches(folder, _LINKS):
                 self._add(batch, sought.of(batch.column("media_id"), batch.column("media_url")))
 
     def _search_ledger(self) -> None:
@@ -258,16 +264,20 @@ class _Search:
             self.sha256 |= set(self._add(batch, mask).column("sha256").drop_null().to_pylist())
 
     def _ledger(self) -> Iterator[pa.RecordBatch]:
-        yield from self.store.batches(parquet_files(self.store, MEDIA.name), _LEDGER)
+        yield from self._batches(MEDIA.name, _LEDGER)
         for path in parquet_files(self.store, JOURNALS):
             table = read_segment(self.store.read(path))
             if table is not None:  # a damaged one is removed
-                yield from table.select(_LEDGER).to_batches()
+                yield from table.select(_LEDGER.names).to_batches()
+
+    def _batches(self, folder: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        for batch in self.store.batches(parquet_files(self.store, folder), schema.names):
+            yield fitted(batch, schema)
 
     def _add(self, batch: pa.RecordBatch, mask: Mask) -> pa.RecordBatch:
         """Takes up the rows of the mask; those that are blank already are not here any more."""
         rows = batch.filter(pa.array(mask))
         self.ids |= set(rows.column("media_id").to_pylist())
-        there = rows.filter(pc.not_equal(rows.column("media_url"), ""))
+        there = rows.filter(pc.fill_null(pc.not_equal(rows.column("media_url"), ""), True))
         self.here |= set(there.column("media_id").to_pylist())
         return rows

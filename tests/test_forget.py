@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from faults_web import picture, write_fetch_recipe
+from older_layouts import in_another_layout, rows_of
 
 from curation.crawl.urls import media_id
 from curation.errors import InputError, WorkFolderError
@@ -363,6 +364,68 @@ def test_older_versions_plans_and_stopped_units_hold_nothing(
     with Journal(store, "_runs/fetch/journals/bucket-00000-stopped.0", "later") as journal:
         assert list(journal.rows) == ["0" * 24]
         assert journal.data("0" * 24) == b"kept"
+
+
+_SELECTION = ("page_url", "snapshot", "archive", "record_offset")
+_WITHOUT = {
+    "provenance": {
+        "candidates": (*_SELECTION, "licence"), "pairs": (*_SELECTION, "tracks"), "matches": ("source_rank",),
+        "kept_pairs": (*_SELECTION, "keep_probability"), "final_pairs": ("snapshot", "text_media_id"),
+        "sample_texts": ("text_media_id",), "samples": ("fps",), "manifest": ("texts", "path"),
+    },
+    "facts": {
+        "media": ("exif", "phash", "final_url", "attempts", "stored_mime", "findings", "original_width"),
+        "media_shards": ("sha256",), "_runs/fetch/lists": ("tracks",),
+    },
+    "addresses": {
+        "candidates": ("media_url",), "pairs": ("media_url",), "kept_pairs": ("media_url",),
+        "media": ("media_url", "sha256", "transient"), "media_shards": ("path", "samples"), "manifest": ("media_url",),
+        "rejections": ("detail",), "_runs/fetch/lists": ("media_url", "modality"),
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("without", _WITHOUT.values(), ids=_WITHOUT)
+def test_from_files_of_another_version_of_curation_it_goes_as_well(
+    without: dict[str, tuple[str, ...]], finished: Path, folder: Path, server: FaultyServer
+) -> None:
+    """Superseded files and current ones lack columns that are here today, and have one that is not."""
+    work, store, facts = folder / "work", Store.at(folder / "work"), _facts(finished, server, 13)
+    run = Run(store, load_recipe(folder / "recipe.yaml", ["balance.t=1"]), ALL_STAGES, LocalEngine, Silent())
+    with run.lease():
+        for stage in stages_of(run.recipe):
+            run.execute(stage)
+    assert len([path for path in (work / "kept_pairs").iterdir() if path.is_dir()]) == 2
+    left = in_another_layout(work, {name: columns for name, columns in without.items() if (work / name).exists()})
+    before = {name: rows_of(work, name, columns) for name, columns in left.items()}
+    assert len(_traces(work, facts)) >= 6
+    receipt = forget(store, Request(media_ids=(facts["media_id"],)))
+    assert receipt["media_taken_out"] == 1
+    assert receipt["shards"] >= 1
+    assert _traces(work, facts) == []
+    for name, columns in left.items():
+        others = [row for row in before[name] if row.get("media_id") != facts["media_id"]]
+        after = [row for row in rows_of(work, name, columns) if row.get("media_id") != facts["media_id"]]
+        if name == "media":  # shards and places in them are new
+            others, after = ([{**row, "path": None, "offset": None} for row in rows] for rows in (others, after))
+        if name != "media_shards":
+            assert sorted(map(repr, after)) == sorted(map(repr, others)), name
+    again = forget(store, Request())
+    assert (again["media_taken_out"], again["files"], again["shards"]) == (0, 0, 0)
+
+
+def test_what_goes_wrong_with_rows_leaves_no_bytes(
+    finished: Path, folder: Path, server: FaultyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work, store, facts = folder / "work", Store.at(folder / "work"), _facts(finished, server, 13)
+    with monkeypatch.context() as patch, pytest.raises(_Killed):
+        patch.setattr("curation.taking_out.blanked", _killed)
+        forget(store, Request(media_ids=(facts["media_id"],)))
+    left = _traces(work, facts)
+    assert left
+    assert not [name for name in left if name.endswith(".tar") or name.startswith(("media", "_logs", "_runs/fetch/j"))]
+    forget(store, Request())
+    assert _traces(work, facts) == []
 
 
 def test_lists_and_bad_names(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from faults_captions import SHOTS, CaptionWeb, Outcomes, caption_web, two_shots
 from faults_films import executed, rows
 from faults_shards import ExportedSet, Parts, sha256
+from older_layouts import in_another_layout, rows_of
 
 from curation import taking_out
 from curation.crawl.urls import media_id
@@ -206,3 +207,26 @@ def test_all_of_a_tar_may_go(web: CaptionWeb, tmp_path: Path) -> None:
     assert shards.samples(shards.tars()[0]) == {}
     assert shards.index["tars"][0]["samples"] == 0
     is_told_truly(tmp_path, shards)
+
+
+def test_exports_of_another_version_of_curation_lose_it_too(web: CaptionWeb, tmp_path: Path) -> None:
+    """Also the words of a forgotten copy, where neither captions nor the manifest tell whose they are."""
+    before = executed(recipe(web), tmp_path)
+    (moved,) = [row for row in rows(before, tmp_path, "sample_texts") if row["media_id"] != row["text_media_id"]]
+    shards = set_of(tmp_path, before)
+    data = shards.all_samples()
+    left = in_another_layout(tmp_path, {
+        "shards": ("images", "sha256"), "shard_samples": ("split", "offset"), "manifest": ("texts", "brief"),
+        "captions": ("text_media_id",), "chosen_captions": ("text_media_id", "similarity"),
+    })  # fmt: skip
+    forget(Store.at(tmp_path), Request(media_ids=(moved["text_media_id"],)))
+    gone = {moved["text_media_id"], moved["media_id"]}
+    assert shards.all_samples() == {key: parts for key, parts in data.items() if key.partition("-")[0] not in gone}
+    for name, columns in left.items():
+        told = rows_of(tmp_path, name, columns)
+        assert not gone & {row.get("media_id") for row in told}, name
+        assert told
+    assert {row["of_before"] for row in rows_of(tmp_path, "captions", left["captions"])} == {"old"}
+    is_indexed = {(tar["split"], tar["name"]): tar["samples"] for tar in shards.index["tars"]}
+    assert sum(is_indexed.values()) == len(shards.all_samples())
+    assert forget(Store.at(tmp_path), Request())["files"] == 0

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from faults_films import FilmWeb, executed, film_web, rows, small_films
+from older_layouts import in_another_layout, rows_of
 
 from curation.crawl.urls import media_id
 from curation.forget import Request, forget
@@ -67,3 +68,32 @@ def test_a_forgotten_video_is_nowhere(web: FilmWeb, tmp_path: Path) -> None:
         assert read_member(str(work), clip["path"], clip["offset"], clip["size_bytes"]) == data[name]
     assert after["rebalance"].manifest.rows("final_pairs") == 2
     assert _told(work, gone) == []
+
+
+def test_from_files_of_another_version_of_curation_it_goes_as_well(web: FilmWeb, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    recipe = web.recipe([web.url(name) for name in NAMES], fetch={"shard_videos": 100}, pairs={"media_buckets": 1})
+    executed(recipe, work)
+    gone = {media_id(web.url(name)) for name in ("plain.mp4", "copy.mp4")}
+    left = in_another_layout(work, {
+        "videos": ("title", "chapters"), "scenes": ("corrupt_frames", "times_ms"), "pieces": ("marks", "shot"),
+        "clips": ("cut_start_ms", "text", "frames"), "clip_shards": ("samples",), "scores": ("has_audio",),
+        "media": ("exif", "attempts"),
+    })  # fmt: skip
+    before = {clip["clip_id"]: clip for clip in rows_of(work, "clips", left["clips"])}
+    data = {
+        name: read_member(str(work), str(clip["path"]), int(str(clip["offset"])), int(str(clip["size_bytes"])))
+        for name, clip in before.items()
+    }
+    assert forget(Store.at(work), Request(urls=(web.url("plain.mp4"),)))["media_taken_out"] == 2
+    assert _told(work, gone) == []
+    after = {clip["clip_id"]: clip for clip in rows_of(work, "clips", left["clips"])}
+    assert after.keys() == {name for name in before if str(name).partition("-")[0] not in gone}
+    for name, clip in after.items():
+        place = str(clip["path"]), int(str(clip["offset"])), int(str(clip["size_bytes"]))
+        assert read_member(str(work), *place) == data[name]
+        assert clip["of_before"] == "old"
+    for name in ("videos", "scenes", "pieces", "scores", "media"):
+        assert {row["of_before"] for row in rows_of(work, name, left[name])} <= {"old", ""}, name
+    rows_of(work, "clip_shards", left["clip_shards"])
+    assert forget(Store.at(work), Request())["files"] == 0

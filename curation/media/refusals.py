@@ -130,14 +130,14 @@ def blanked(batch: pa.RecordBatch, mask: Mask) -> pa.RecordBatch:
         return batch
     places = pa.array(np.where(mask, batch.num_rows, np.arange(batch.num_rows)))
     columns = [
-        column if field.name in ("media_id", "modality") else pa.concat_arrays([column, _nothing(field)]).take(places)
+        column if field.name in ("media_id", "modality") else pa.concat_arrays([column, nothing(field)]).take(places)
         for field, column in zip(batch.schema, batch.columns, strict=True)
     ]
     return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
 
 
-def _nothing(field: pa.Field) -> pa.Array:
-    """One row of it."""
+def nothing(field: pa.Field) -> pa.Array:
+    """One row of a column that says nothing: null, or empty where that is not allowed."""
     if field.nullable:
         return pa.nulls(1, field.type)
     empty: Any = [] if pa.types.is_list(field.type) else "" if pa.types.is_string(field.type) else 0

@@ -161,8 +161,8 @@ def _leaves(field: pa.Field) -> list[str]:
 class _DatasetWriter:
     """Streams one dataset of one unit into Parquet files of bounded size; the same rows give the same bytes."""
 
-    def __init__(self, store: Store, folder: str, dataset: Dataset) -> None:
-        self._store, self._folder, self._dataset = store, folder, dataset
+    def __init__(self, store: Store, folder: str, schema: pa.Schema) -> None:
+        self._store, self._folder, self._schema = store, folder, schema
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = self._pending_bytes = 0
         self._sink: HashingFile | None = None
@@ -189,15 +189,15 @@ class _DatasetWriter:
     def _flush(self) -> None:
         if not self._pending_rows:
             return
-        table = pa.Table.from_batches(self._pending, schema=self._dataset.schema)
+        table = pa.Table.from_batches(self._pending, schema=self._schema)
         self._pending, self._pending_rows, self._pending_bytes = [], 0, 0
         if self._parquet is None:
             self._path = f"{self._folder}/{len(self.entries):05d}.parquet"
             self._sink = HashingFile(self._store.open_write(self._path))
-            leaves = [leaf for field in self._dataset.schema for leaf in _leaves(field)]
+            leaves = [leaf for field in self._schema for leaf in _leaves(field)]
             self._parquet = pq.ParquetWriter(
                 pa.PythonFile(self._sink, mode="w"),
-                self._dataset.schema,
+                self._schema,
                 compression="zstd",
                 use_dictionary=[leaf for leaf in leaves if leaf.rpartition(".")[2] not in NEARLY_ALL_DIFFER],
             )
@@ -250,8 +250,12 @@ class UnitWriter:
         if dataset.name not in self._writers:
             base = dataset.name if dataset is not REJECTIONS else f"{dataset.name}/stage={self._stage}"
             folder = f"{base}/{self._version}/{self.unit.name}/{self._attempt}"
-            self._writers[dataset.name] = _DatasetWriter(self._store, folder, dataset)
+            self._writers[dataset.name] = _DatasetWriter(self._store, folder, self.schema(dataset))
         return self._writers[dataset.name]
+
+    def schema(self, dataset: Dataset) -> pa.Schema:
+        """The columns that a dataset's rows are written with."""
+        return dataset.schema
 
     def write(self, dataset: Dataset, batch: pa.RecordBatch) -> None:
         """Appends rows; the batch must have the dataset's schema."""

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from curation.digests import digest
 from curation.errors import StageError
+from curation.layouts import stored_rows
 from curation.media.video.facts import RefusedVideo, VideoRefusal
 from curation.recipe import Clips as ClipsSection
 from curation.recipe import Recipe
@@ -176,9 +177,9 @@ def _remove_sources(name: str, report: UnitReport, ledger: list[str], kind: str,
 
 def keep_clips(report: UnitReport, without: frozenset[str], store: Store, writer: UnitWriter) -> None:
     """Writes a unit anew without the clips of some media."""
-    every, clips = (store.table(report.paths(each.name), each.schema).to_pylist() for each in (PIECES, CLIPS))
+    every, clips = (stored_rows(each, store, report.paths(each.name)) for each in (PIECES, CLIPS))
     pieces, clips = ([row for row in rows if row["media_id"] not in without] for rows in (every, clips))
-    writer.counts["videos"] += report.counts["videos"] - len({row["media_id"] for row in every} & without)
+    writer.counts["videos"] += report.counts.get("videos", 0) - len({row["media_id"] for row in every} & without)
     writer.facts.update(report.facts)
     SHARDS.keep(report, clips, store, writer)
     _write(pieces, clips, writer)
@@ -197,7 +198,7 @@ def _write(pieces: list[Row], clips: list[Row], writer: UnitWriter) -> None:
         rows = sorted(told, key=_by_begin)
         for start in range(0, len(rows), _ROWS):
             part = rows[start : start + _ROWS]
-            writer.write(dataset, pa.RecordBatch.from_pylist(part, schema=dataset.schema))
+            writer.write(dataset, pa.RecordBatch.from_pylist(part, schema=writer.schema(dataset)))
     for piece in pieces:
         if piece["dropped"] is not None:
             writer.counts[f"dropped:{piece['dropped']}"] += 1

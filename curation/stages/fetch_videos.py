@@ -48,8 +48,9 @@ def keep_videos(report: UnitReport, rows: list[Row], store: Store, writer: UnitW
     kept = pa.array([row["media_id"] for row in rows if row["status"] == "ok"], pa.string())
     for batch in store.batches(report.paths(VIDEOS.name)):
         told = batch.filter(pc.is_in(batch.column("media_id"), value_set=kept))
-        columns = {name: told.column(name) for name in VIDEOS.columns}
-        writer.write(VIDEOS, conformed(columns, VIDEOS.schema))
+        schema = writer.schema(VIDEOS)
+        columns = {name: told.column(name) for name in schema.names}
+        writer.write(VIDEOS, conformed(columns, schema))
 
 
 @dataclass(frozen=True)

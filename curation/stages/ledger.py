@@ -27,10 +27,10 @@ def write_rows(rows: list[Row], writer: UnitWriter) -> None:
     """Rows of the ledger, and the counts of what became of them."""
     for start in range(0, len(rows), _ROWS):
         part = rows[start : start + _ROWS]
-        writer.write(MEDIA, pa.RecordBatch.from_pylist(part, schema=MEDIA.schema))
+        writer.write(MEDIA, pa.RecordBatch.from_pylist(part, schema=writer.schema(MEDIA)))
     for row in rows:
         writer.counts["ok" if row["status"] == "ok" else f"failed:{row['error']}"] += 1
-        writer.counts["transient"] += row["transient"]
+        writer.counts["transient"] += bool(row["transient"])
 
 
 def media_extension(mime: str | None) -> str:

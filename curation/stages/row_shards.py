@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from curation.digests import digest
 from curation.errors import StageError
+from curation.layouts import stored_rows
 from curation.media.shards import Sample, sidecar, write_shard
 from curation.runner.units import FileEntry, HashingFile, UnitReport, UnitWriter
 from curation.schemas import Dataset
@@ -75,15 +76,15 @@ class RowShards:
         own: dict[str, list[Row]] = {}
         for row in rows:
             own.setdefault(row["path"], []).append(row)
-        told = store.table(report.paths(self.dataset.name), self.dataset.schema).to_pylist()
-        entries = {entry.path: entry for entry in report.files.get(TARS, [])}
-        for shard in told:
-            left = sorted(own.get(shard["path"], []), key=lambda row: str(row[self.key]))
-            if len(left) == shard["samples"]:
-                self._add(entries[shard["path"]], shard, writer)
+        told = {row["path"]: row for row in stored_rows(self.dataset, store, report.paths(self.dataset.name))}
+        for entry in report.files.get(TARS, []):
+            left = sorted(own.get(entry.path, []), key=lambda row: str(row[self.key]))
+            if len(left) == entry.rows:
+                sizes = {"samples": entry.rows, "size_bytes": entry.size_bytes}
+                self._add(entry, {**told.get(entry.path, {}), "path": entry.path, **sizes}, writer)
                 continue
             with self.reading(left, store) as data:
-                self.write(left, shard["path"].rpartition("-")[0], data, store, writer)
+                self.write(left, entry.path.rpartition("-")[0], data, store, writer)
 
     @contextmanager
     def reading(self, rows: list[Row], store: Store) -> Iterator[Data]:
@@ -119,4 +120,4 @@ class RowShards:
     def _add(self, entry: FileEntry, shard: Row, writer: UnitWriter) -> None:
         writer.others.setdefault(TARS, []).append(entry)
         writer.counts["shard_samples"] += shard["samples"]
-        writer.write(self.dataset, pa.RecordBatch.from_pylist([shard], schema=self.dataset.schema))
+        writer.write(self.dataset, pa.RecordBatch.from_pylist([shard], schema=writer.schema(self.dataset)))

@@ -12,6 +12,7 @@ import msgspec
 import pyarrow as pa
 
 from curation.export.webdataset import read_shard
+from curation.layouts import stored_rows
 from curation.media.shards import BLOCK, Sample, write_shard
 from curation.runner.units import FileEntry, HashingFile, Unit, UnitReport, UnitWriter, stored_report
 from curation.schemas import REJECTIONS, SHARD_SAMPLES, SHARDS
@@ -111,7 +112,7 @@ def keep_samples(report: UnitReport, without: frozenset[str], store: Store, writ
 
     Everything is read from the tar itself, so it may have been written anew already, by who was killed before telling.
     """
-    rejections = store.table(report.paths(REJECTIONS.name), REJECTIONS.schema).to_pylist()
+    rejections = stored_rows(REJECTIONS, store, report.paths(REJECTIONS.name))
     for row in rejections:
         if row["id"] not in without:
             writer.reject(row["reason"], **{name: row[name] for name in ("id", "file", "offset", "detail")})
