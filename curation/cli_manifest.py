@@ -66,15 +66,16 @@ def export(  # noqa: PLR0913, PLR0917 - a command's options are its arguments
         return
     if work is None:
         raise InputError("--work names no folder: give that of a run")
+    selection = Selection(split, modality, t, lang, tuple(texts or ()))
+    options = {"media": media, "labels": labels, "min_samples": min_samples, "seeds": tuple(seed) if seed else None,
+               "saliency": saliency}  # fmt: skip
     if shape == "webdataset":
+        exporting.check_shards_options(to, selection, options)
         _print(exporting.shards_lines(work))
         return
     exporting.chosen(shape)
     if to is None:
         raise InputError("--to names no folder: give one that is not there yet")
-    selection = Selection(split, modality, t, lang, tuple(texts or ()))
-    options = {"media": media, "labels": labels, "min_samples": min_samples, "seeds": tuple(seed) if seed else None,
-               "saliency": saliency}  # fmt: skip
     _print(exporting.export(shape, work, to, selection, options))
 
 
@@ -109,7 +110,7 @@ def diff(
     top: Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="gains and losses told of each kind")] = 10,
     json: Json = None,
 ) -> None:
-    """Tell what changed from one manifest to another, by concept, domain and others, and why samples left or came."""
+    """Tell what changed from one manifest to another, by concept, host and others, and why samples left or came."""
     commands_manifest.diff(a, b, concept, top, json, _out)
 
 

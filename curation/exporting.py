@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from contextlib import closing
@@ -35,17 +36,29 @@ def shape_lines() -> list[str]:
     return [*lines, "", "curation export SHAPE --work DIR --to PATH; docs/export.md tells what is in each"]
 
 
+def check_shards_options(to: str | None, selection: Selection, options: Mapping[str, Any]) -> None:
+    """Raises InputError for what was asked of shards here: `curation run` makes them, by the recipe."""
+    asked = {"to": to, **asdict(selection), **options}
+    given = next((name for name, value in asked.items() if value is not None and value != ()), None)
+    if given is not None:
+        raise InputError(
+            f"--{_FLAGS.get(given, given)} does nothing for webdataset: `curation run` makes the shards, and the "
+            "section shards of the recipe says what is in them; to choose samples here, export another shape, such as "
+            "parquet"
+        )
+
+
 def shards_lines(work: str) -> list[str]:
-    """Where the current shards lie, or how they are made."""
+    """Where the current shards lie. Raises WorkFolderError where there are none, with how they are made."""
     store = Store.at(work)
     with storage_errors(store), closing(connect(store.root)) as database:
         try:
             dataset(database, store.root, "shards")
         except WorkFolderError:
-            return [
-                "shards are a stage of their own, resumable and in parallel: add `shards: {}` to the recipe and run it "
-                f"again; {store.root} has none that are up to date"
-            ]
+            raise WorkFolderError(
+                f"{store.root} has no shards that are up to date: they are a stage of their own, resumable and in "
+                "parallel; add `shards: {}` to the recipe and run it again"
+            ) from None
         found = database.execute(
             "SELECT split, count(*), sum(samples), sum(size_bytes), regexp_replace(min(path), '[^/]*$', '') AS folder "
             "FROM shards GROUP BY split ORDER BY split"
@@ -105,7 +118,7 @@ def _settled(shape: Shape, selection: Selection, options: Mapping[str, Any]) -> 
     for flag, value, known in (("split", selection.split, SPLITS), ("modality", selection.modality, _MODALITIES)):
         if value is not None and value not in known:
             raise InputError(f"--{flag} {value!r}: choose one of {', '.join(known)}")
-    if selection.t is not None and not selection.t >= 1:
+    if selection.t is not None and not 1 <= selection.t < math.inf:
         raise InputError(f"--t {selection.t:g} is no threshold: give a number of texts, 1 or more")
     given = {name: value for name, value in options.items() if value is not None}
     if selection.t is not None and "online_t" in shape.options:

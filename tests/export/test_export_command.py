@@ -58,17 +58,27 @@ def test_a_manifest_without_val_is_told(folder: Folder, tmp_path: Path) -> None:
 
 
 def test_what_is_missing_is_told(folder: Folder, tmp_path: Path) -> None:
-    work = str(folder.work)
+    work, empty, out = str(folder.work), str(tmp_path / "empty"), str(tmp_path / "out")
     for arguments, error, told in (
         (["nope", "--work", work], InputError, "no shape is called 'nope'"),
         (["csv", "--to", str(tmp_path)], InputError, "--work names no folder"),
         (["csv", "--work", work], InputError, "--to names no folder"),
-        (["csv", "--work", str(tmp_path), "--to", str(tmp_path.parent / "out")], WorkFolderError, "no published dataset"),
+        (["csv", "--work", empty, "--to", out], WorkFolderError, "no published dataset"),
     ):
         with pytest.raises(error, match=told):
             lines(*arguments)
 
 
 def test_webdataset_is_a_stage(folder: Folder) -> None:
-    (told,) = lines("webdataset", "--work", str(folder.work))
-    assert "add `shards: {}` to the recipe" in told
+    with pytest.raises(WorkFolderError, match=r"add `shards: {}` to the recipe and run it again"):
+        lines("webdataset", "--work", str(folder.work))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--t", "3"], ["--to", "out"], ["--split", "val"], ["--modality", "image"], ["--lang", "en"], ["--texts", "alt"],
+     ["--media", "none"], ["--labels", "hashtags"], ["--min-samples", "2"], ["--seed", "0"], ["--saliency", "0"]],
+)  # fmt: skip
+def test_webdataset_refuses_what_it_would_not_do(folder: Folder, options: list[str]) -> None:
+    with pytest.raises(InputError, match=f"^{options[0]} does nothing for webdataset: .* section shards of the recipe"):
+        lines("webdataset", "--work", str(folder.work), *options)
