@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from json import dumps
 from typing import Any
 
 _SHOWN_CHARS = 160
 _LONGEST = 100  # characters of a value that is told
-_EACH = 3  # settings of a group that is new or gone, each of which is told
+_EACH = 3  # settings of a group that is new or gone, or values of a list, each of which is told
+_BEFORE = 20  # characters that are told before the place where two long values differ
 _ELSEWHERE = {"pool_modalities": "count.pool_modalities"}  # settings of draw and balance from another section
 
 
@@ -18,6 +20,18 @@ def quoted(text: str, limit: int = _SHOWN_CHARS) -> str:
     safe = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in shown)
     more = f"… ({len(text):,} characters)" if len(text) > limit else ""
     return f'"{safe}"{more}'
+
+
+def on_screen(text: str, *, json: bool) -> str:
+    """Lines for a terminal: signs that cannot be printed (see `quoted`) as codes, but for line breaks and tabs.
+
+    json: by its own escapes, so that it has the same values; otherwise as \\x and \\u codes.
+    """
+    return "".join(sign if sign.isprintable() or sign in "\n\t" else _code(sign, json=json) for sign in text)
+
+
+def _code(sign: str, *, json: bool) -> str:
+    return dumps(sign)[1:-1] if json else sign.encode("unicode_escape").decode()
 
 
 def number(value: float, places: int = 2) -> str:
@@ -89,27 +103,60 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str) -
         old, new, name = before.get(key), after.get(key), f"{prefix}{key}"
         if old == new:
             continue
+        is_item = key.endswith("]")  # which one it is has to be told, however large
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             found |= _changes(old, new, f"{name}.")
         elif isinstance(new, Mapping):
             each = _changes({}, new, f"{name}.")
-            found |= {name: "new"} if key not in before and len(each) > _EACH else each
+            found |= {name: "new"} if key not in before and len(each) > _EACH and not is_item else each
         elif isinstance(old, Mapping):
             each = _changes(old, {}, f"{name}.")
-            found |= {name: "gone"} if key not in after and len(each) > _EACH else each
+            found |= {name: "gone"} if key not in after and len(each) > _EACH and not is_item else each
+        elif _holds_groups(old) or _holds_groups(new):
+            found |= _changes(*({f"{key}[{i}]": item for i, item in enumerate(of or ())} for of in (old, new)), prefix)
         else:
-            found[name] = f"{_value(old)} -> {_value(new)}"
+            found[name] = _change(old, new)
     return found
 
 
+def _holds_groups(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, Mapping) for item in value)
+
+
+def _change(old: Any, new: Any) -> str:
+    """Both values; of two long ones what differs, so that they never look alike."""
+    one, two = _value(old), _value(new)
+    if max(len(one), len(two)) <= _LONGEST and not {"\n", "\r"} & {*one, *two}:
+        return f"{one} -> {two}"
+    if isinstance(old, list) and isinstance(new, list):
+        of_old, of_new = set(map(_value, old)), set(map(_value, new))
+        gone, came = [item for item in old if _value(item) not in of_new], [x for x in new if _value(x) not in of_old]
+        parts = [f"{words} {_some(items)}" for words, items in (("without", gone), ("with", came)) if items]
+        if parts:
+            return f"{how_many(len(old), 'value')} -> {how_many(len(new), 'value')}, {', '.join(parts)}"
+    same = next((at for at, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
+    begin = max(0, same - _BEFORE) if same > _BEFORE else 0
+    return " -> ".join(f"{'…' if begin else ''}{quoted(text[begin:], _LONGEST)}" for text in (one, two))
+
+
+def _some(items: Sequence[Any]) -> str:
+    more = f" and {len(items) - _EACH:,} more" if len(items) > _EACH else ""
+    return ", ".join(quoted(_value(item), _LONGEST)[1:-1] for item in items[:_EACH]) + more
+
+
 def _value(value: Any) -> str:
+    """As a recipe has it, more or less."""
     if value is None:
         return "null"
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool):
         return str(value).lower()
-    return str(value) if len(str(value)) <= _LONGEST and "\n" not in str(value) else quoted(str(value), _LONGEST)
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_value(each)}" for key, each in value.items()) + "}"
+    return str(value)
 
 
 def changed_vocabularies(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
