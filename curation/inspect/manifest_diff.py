@@ -1,4 +1,4 @@
-"""What changed between two manifests: samples, concepts, domains, languages, and why samples left or came."""
+"""What changed between two manifests: samples, concepts, hosts, languages, and why samples left or came."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from curation.query import open_duckdb
 from curation.storage import Store, storage_errors
 
 TOP: Final = 10
-"""Concepts, domains and others that are told, of gains and of losses each."""
+"""Concepts, hosts and others that are told, of gains and of losses each."""
 _NEAREST = 5
-_HOST = "nullif(lower(regexp_extract(media_url, '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?([^/?#:]+)', 1)), '')"
+_HOST = "nullif(lower(regexp_extract({0}, '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?([^/?#:]+)', 1)), '')"
 _COLUMNS: Final = {
     "modality": "modality",
     "split": "split",
-    "domain": _HOST,
+    "media host": _HOST.format("media_url"),
+    "page host": _HOST.format("page_url"),
     "language": "text_lang",
     "licence": "licence",
     "text kind": "text_kind",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from shlex import quote
 from typing import Final
 
 from rich.cells import cell_len, set_cell_size
@@ -51,6 +52,7 @@ _PAGE_WORDS: Final = {
     "classifier": "a classifier of pairs.filters.classifiers refuses it",
     "consent": "a page refuses its use",
 }
+_LONGEST: Final = 400  # characters of a line about a setting: two long values and its name
 _MOST_LINES: Final = 8
 """Changed settings of a stage that are told."""
 
@@ -114,7 +116,7 @@ def _lost_lines(
     yield f"  {'in all':<20}{sum(each.samples for each in lost):>12,}"
     asked = next((each for each in lost if each.stage != UNTOLD), None)
     if asked is not None:
-        yield f"  for example: curation why {asked.example} --work {location}"
+        yield f"  for example: curation why {asked.example} --work {quote(location)}"
 
 
 def _changes_lines(changes: Changes, diff: ManifestDiff) -> Iterator[str]:
@@ -144,6 +146,6 @@ def _settings_lines(diff: ManifestDiff) -> Iterator[str]:
         yield from ("", "what differs between the two runs")
     for stage, lines in diff.settings.items():
         for line in lines[:_MOST_LINES]:
-            yield f"  {stage:<20}{quoted(line, 200)[1:-1]}"
+            yield f"  {stage:<20}{quoted(line, _LONGEST)[1:-1]}"
         if len(lines) > _MOST_LINES:
             yield f"  {'':<20}and {len(lines) - _MOST_LINES:,} more"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -20,6 +21,7 @@ from curation.schemas import DATASETS, ENTRY_PROBABILITIES, MANIFEST
 from curation.storage import Store, storage_errors
 
 _KEY = "sample_id"
+_MADE_BY = "`curation run` makes a manifest in its work folder"
 _ADVICE = "give a work folder, a Parquet file with a manifest's columns, or a folder of such files"
 
 
@@ -61,6 +63,7 @@ class ManifestSide:
 
     def _exported(self, location: str) -> str:
         """The rows of Parquet files: all that hold samples of a folder or glob, or the one that is named."""
+        _check_there(location)
         files = [file.path for file in set_files(location)]
         tables = [path for path in files if path.lower().endswith(".parquet")]
         if not tables:
@@ -154,6 +157,19 @@ class ManifestSide:
                 f"SELECT {_text(lang)} AS vocabulary_lang, file_row_number::INTEGER AS entry_id, entry "
                 f"FROM read_parquet([{literal(file)}], file_row_number = true)"
             )
+
+
+def _check_there(location: str) -> None:
+    """Raises InputError for a local path that is not there, and for a folder that holds no table at all."""
+    path = Path(location)
+    if "://" in location or set("*?[") & set(location) or path.is_file():
+        return
+    if not path.exists():
+        raise InputError(f"nothing at {location}: {_MADE_BY}; {_ADVICE}")
+    if path.is_dir() and next(path.rglob("*.parquet"), None) is None:
+        raise InputError(
+            f"{location} has no manifest, for it is no work folder and holds no Parquet: {_MADE_BY}; {_ADVICE}"
+        )
 
 
 def _text(value: str) -> str:

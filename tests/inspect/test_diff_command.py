@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pyarrow as pa
@@ -58,6 +59,39 @@ def test_options_that_make_no_sense(tmp_path: Path, options: list[str]) -> None:
     result = CliRunner().invoke(app, ["diff", str(tmp_path / "a"), str(tmp_path / "a"), *options])
     assert result.exit_code != 0
     assert isinstance(result.exception, CurationError | SystemExit)
+
+
+def test_the_example_can_be_pasted(tmp_path: Path) -> None:
+    fates = dict(enumerate(["there", "gone"]))
+    publish(tmp_path / "a", dict.fromkeys(fates, "there"))
+    publish(tmp_path / "b 2; $(x)", fates)
+    lines = diff_lines(diff_manifests(str(tmp_path / "a"), str(tmp_path / "b 2; $(x)")))
+    (told,) = (line for line in lines if "for example: " in line)
+    words = shlex.split(told.partition("for example: ")[2])
+    assert words[:2] == ["curation", "why"] and words[3:] == ["--work", str(tmp_path / "b 2; $(x)")]
+
+
+def test_hosts_are_named_by_what_they_are_of(tmp_path: Path) -> None:
+    pq.write_table(manifest_table(40, seed=1), tmp_path / "a.parquet")
+    pq.write_table(manifest_table(40, seed=1).slice(0, 10), tmp_path / "b.parquet")
+    tree = diff_manifests(str(tmp_path / "a.parquet"), str(tmp_path / "b.parquet")).to_json()
+    kinds = [changes["kind"] for changes in tree["changes"]]
+    assert kinds.index("media host") + 1 == kinds.index("page host") and "domain" not in kinds
+
+
+@pytest.mark.parametrize("command", [["diff", "{there}", "{place}"], ["overlap", "{place}", "--against", "{there}"]])
+@pytest.mark.parametrize("name", ["none", "none/x.parquet", "empty", "tables"])
+def test_a_place_without_a_manifest(tmp_path: Path, command: list[str], name: str) -> None:
+    write_manifest(tmp_path / "a", 3)
+    (tmp_path / "empty" / "deep").mkdir(parents=True)
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "x.csv").write_text("url\nx\n")
+    place = str(tmp_path / name)
+    arguments = [part.format(there=tmp_path / "a", place=place) for part in command]
+    said = str(CliRunner().invoke(app, arguments).exception)
+    assert said.startswith(f"nothing at {place}: " if name.startswith("none") else f"{place} has no manifest, ")
+    assert "`curation run` makes a manifest" in said
+    assert ".csv" not in said.replace(place, "") and ".tsv" not in said
 
 
 def test_all_reasons_have_words() -> None:

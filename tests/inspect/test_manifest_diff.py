@@ -162,8 +162,9 @@ def _naive(diff: ManifestDiff, a: pa.Table, b: pa.Table) -> None:
         for rows in (rows_a, rows_b):
             if changes.kind == "concept":
                 held = [(row["vocabulary_lang"], entry) for row in rows.values() for entry in row["entry_ids"]]
-            elif changes.kind == "domain":
-                held = [(None, row["media_url"].split("/")[2]) for row in rows.values()]
+            elif changes.kind.endswith(" host"):
+                urls = [row[f"{changes.kind.split()[0]}_url"] for row in rows.values()]
+                held = [(None, url and url.split("/")[2]) for url in urls]
             else:
                 held = [(None, row[columns[changes.kind]]) for row in rows.values()]
             counts.append(Counter(held))
