@@ -28,6 +28,7 @@ from curation.inspect.why import why as looked_up
 from curation.inspect.why_manifest import media_and_sample
 from curation.inspect.why_media import why_media_lines
 from curation.inspect.why_text import why_lines
+from curation.inspect.wording import on_screen
 from curation.outputs import folders_above, keep_out, missing_above, remove_empty
 from curation.pipeline import ALL_STAGES, stages_of
 from curation.recipe import Recipe
@@ -104,9 +105,13 @@ def vocab_lint(report: VocabularyReport, out: Console, *, shown: int, json: str 
 
 
 def tell(lines: Callable[[], Sequence[str]], tree: str, out: Console, json: str | None) -> None:
-    """Prints lines, and writes JSON into a file, too, if one is named; to "-" goes JSON alone."""
+    """Prints lines, and writes JSON into a file, too, if one is named; to "-" goes JSON alone.
+
+    On a terminal JSON has controls as codes, which mean the same; a pipe gets it as it is.
+    """
     if json == "-":
         with _output_errors():
+            tree = on_screen(tree, json=True) if sys.stdout.isatty() else tree
             typer.echo(tree.encode(), nl=False)  # bytes, so that it is UTF-8 whatever the terminal takes
         return
     _print(out, [line.encode(out.encoding, "replace").decode(out.encoding) for line in lines()])

@@ -69,7 +69,7 @@ def sql(question: str | None, work: str, form: str | None, to: str | None, limit
             found = answer(question, work, limit)
             tell(lambda: answer_lines(found, out.width if out.is_terminal else _WIDE), "", out, None)
         else:
-            stream_answer(question, work, form, sys.stdout.buffer)
+            stream_answer(question, work, form, sys.stdout.buffer, screen=sys.stdout.isatty())
 
 
 def _json(tree: dict[str, Any]) -> str:

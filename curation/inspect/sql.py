@@ -16,7 +16,7 @@ import duckdb
 
 from curation.errors import CurationError, InputError
 from curation.inspect.views import connect, files_of
-from curation.inspect.wording import how_many, number
+from curation.inspect.wording import how_many, number, on_screen
 from curation.outputs import folders_above, keep_out
 from curation.pipeline import ALL_STAGES
 from curation.query import literal
@@ -38,6 +38,7 @@ _HELPERS = {
     "thresholds": "t by stage, modality and vocabulary_lang",
 }
 _NO_TABLE = re.compile(r"Table with name (\w+) does not exist")
+_FIRST_WORD = re.compile(r"(?s)(?:\s|--[^\n]*|/\*.*?\*/)*(\w+)")
 _NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "BIGNUM")
 
 
@@ -108,13 +109,22 @@ def write_answer(sql: str, work: str, form: str, to: str) -> int:
     return rows
 
 
-def stream_answer(sql: str, work: str, form: str, out: BinaryIO) -> None:
-    """Writes all that a SELECT gives to a stream, as csv or json, once it is complete."""
+def stream_answer(sql: str, work: str, form: str, out: BinaryIO, *, screen: bool = False) -> None:
+    """Writes all that a SELECT gives to a stream, as csv or json, once it is complete.
+
+    screen: it is a terminal, which controls in texts of the web would change: they are written as codes.
+    """
     with tempfile.TemporaryDirectory(prefix="curation-") as folder:
         file = Path(folder) / "answer"
         _copied(sql, work, form, file)
-        with file.open("rb") as made:
-            shutil.copyfileobj(made, out)
+        if not screen:
+            with file.open("rb") as made:
+                shutil.copyfileobj(made, out)
+            return
+        with file.open(encoding="utf-8", errors="backslashreplace", newline="\n") as lines:
+            for line in lines:
+                out.write(on_screen(line, json=form == "json").encode("utf-8", "backslashreplace"))
+        out.flush()
 
 
 def form_of(form: str | None, to: str | None) -> str:
@@ -149,11 +159,18 @@ def _checked(database: duckdb.DuckDBPyConnection, sql: str) -> str:
         raise CurationError("there is no question in this SQL: without one, `curation sql --work DIR` lists the views")
     if len(statements) > 1:
         raise CurationError("give one question at a time: this SQL has several statements")
+    if statements[0].type == duckdb.StatementType.MULTI:  # it would make a type of the values first
+        raise CurationError(
+            "PIVOT has to name its values with IN, for a work folder is only read: "
+            "PIVOT manifest ON split IN ('train', 'val') USING count(*)"
+        )
     if statements[0].type != duckdb.StatementType.SELECT:
-        kind = str(statements[0].type).rpartition(".")[2]
+        typed = _FIRST_WORD.match(str(statements[0].query))
+        kind = typed[1].upper() if typed else "this"
+        kind = kind if kind != "WITH" else str(statements[0].type).rpartition(".")[2]
         raise CurationError(
             f"{kind} is no question: a work folder is only read (SELECT, FROM, WITH, VALUES, DESCRIBE, SUMMARIZE, "
-            "SHOW; PIVOT with its values named by IN)"
+            "SHOW, PIVOT with its values named by IN)"
         )
     return str(statements[0].query).rstrip().removesuffix(";")
 

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import pty
 import stat
+import tty
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from curation.cli import app
+from curation.commands import tell
+from curation.commands_manifest import sql
 from curation.errors import CurationError, InputError
 from curation.inspect.sql import CELL_CHARS, answer, answer_lines, cell, form_of, view_lines, views, write_answer
 from curation.testing.manifests import write_manifest
@@ -93,8 +100,11 @@ def test_describe_summarize_and_show_are_questions(work: str, tmp_path: Path) ->
         ("ATTACH '{work}/x.db' AS x", "ATTACH is no question"),
         ("INSERT INTO stages SELECT * FROM stages", "INSERT is no question"),
         ("SET memory_limit = '1TB'", "SET is no question"),
-        ("INSTALL httpfs", "LOAD is no question"),
-        ("PIVOT manifest ON split USING count(*)", "PIVOT with its values named by IN"),
+        ("INSTALL httpfs", "INSTALL is no question"),
+        ("/* y */ -- x\n use memory", "USE is no question"),
+        ("WITH x AS (SELECT 1) INSERT INTO stages SELECT * FROM x", "INSERT is no question"),
+        ("PIVOT manifest ON split USING count(*)", "^PIVOT has to name its values with IN, .*: PIVOT manifest ON"),
+        ("SELECT * FROM (PIVOT manifest ON split)", "^PIVOT has to name its values with IN"),
         ("SELECT 1) TO '{work}/x.csv' (FORMAT csv); --", "Parser Error"),
     ],
 )
@@ -259,3 +269,53 @@ def test_wide_tables_are_told_row_by_row(work: str) -> None:
 )  # fmt: skip
 def test_values_in_words(value: Any, told: str) -> None:
     assert cell(value) == told
+
+
+def test_the_form_of_pivot_that_is_named_works(work: str) -> None:
+    refused = str(run("PIVOT manifest ON split", "--work", work).exception)
+    advised = refused.partition(": ")[2]
+    assert advised.startswith("PIVOT ")
+    found = answer(advised, work)
+    assert found.columns[-2:] == ["train", "val"]
+
+
+# a terminal
+
+EVIL = "\x1b]0;owned\x07\x9b31m\u202e\u2066\r\x7f é😀\ta"
+
+
+def on_terminal(do: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """What is written to a terminal that changes nothing."""
+    main, other = pty.openpty()
+    tty.setraw(other)
+    with os.fdopen(other, "w", encoding="utf-8") as screen, os.fdopen(main, "rb", buffering=0) as shown:
+        with monkeypatch.context() as patch:
+            patch.setattr("sys.stdout", screen)
+            do()
+            screen.flush()
+        return shown.read(4096)
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_texts_do_nothing_to_a_terminal_and_are_as_they_are_in_a_pipe(
+    work: str, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points = ", ".join(f"chr({ord(sign)})" for sign in EVIL)
+    question = f"SELECT concat({points}) AS text, concat('x', chr(10), 'y') AS two"
+    console = Console()
+    shown = on_terminal(lambda: sql(question, work, form, None, 40, console), monkeypatch).decode()
+    assert all(sign.isprintable() or sign in "\n\t" for sign in shown)
+    piped = run(question, "--work", work, "--format", form).stdout_bytes
+    if form == "json":
+        assert json.loads(shown) == json.loads(piped) == {"text": EVIL, "two": "x\ny"}
+        assert "\u202e" in piped.decode()
+    else:
+        assert piped.decode() == f'text,two\n"{EVIL}","x\ny"\n'
+        assert "\\x1b]0;owned\\x07\\x9b31m\\u202e\\u2066\\r\\x7f é😀\ta" in shown
+
+
+def test_json_of_other_commands_does_nothing_to_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = json.dumps({"text": EVIL + "\U000e0001"}, ensure_ascii=False, indent=2) + "\n"
+    shown = on_terminal(lambda: tell(list, tree, Console(), "-"), monkeypatch).decode()
+    assert all(sign.isprintable() or sign == "\n" for sign in shown)
+    assert json.loads(shown) == json.loads(tree)
