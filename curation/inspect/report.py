@@ -67,7 +67,8 @@ class Written:
 def write_report(location: str | Path, to: str | Path | None = None) -> Written:
     """Writes the report of a work folder, whole or not at all; to: a file, DIR/report.html if None.
 
-    Folders above the file are made; nothing else in the work folder is replaced. Raises WorkFolderError where the folder has neither a manifest nor kept_pairs, InputError for a `to` that is none.
+    Folders above the file are made; nothing else in the work folder may be named. Raises WorkFolderError where the
+    folder has neither a manifest nor kept_pairs, InputError for a `to` that is none.
     """
     store = Store.at(location)
     if to is not None:
