@@ -19,6 +19,7 @@ from curation.training.reading import Reading
 from curation.training.shard_sets import Location, is_work_folder, shard_set
 from curation.training.sources import ManifestSource, Source, TarSource
 from curation.training.stream import SAMPLES, SKIPPED, STAND_INS, Sample, Share, Stream, Tally
+from curation.training.texts import CHOSEN, OF_ROWS
 
 try:
     torch: Any = import_module("torch")
@@ -27,7 +28,6 @@ except ImportError:
 
 _Base: Any = torch.utils.data.IterableDataset
 _BALANCED: Final = ("vocabulary_lang", "entry_ids", "keep_probability", "critical_threshold")
-_WORDS: Final = ("brief", "detailed")
 
 log = logging.getLogger("curation.training")
 
@@ -161,6 +161,6 @@ def _counts(reading: Reading, location: Location) -> EntryCounts | None:
 def _columns(reading: Reading) -> Sequence[str]:
     """Of the manifest, that this reading looks at."""
     balanced = _BALANCED if reading.t is not None else ()
-    words = [name for name in _WORDS if name in reading.texts]
-    texts = [] if set(reading.texts) <= {"chosen", *_WORDS} else ["texts"]
+    words = [name for name in OF_ROWS if name in reading.texts]
+    texts = [] if reading.t is None and set(reading.texts) <= {CHOSEN, *OF_ROWS} else ["texts"]
     return [*balanced, *words, *texts, *reading.columns]

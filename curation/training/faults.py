@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 from curation.errors import CurationError
 
@@ -17,6 +18,8 @@ class Fault(StrEnum):
     BAD_TEXT = "bad_text"  # not UTF-8
     NO_JSON = "no_json"  # and something is asked for that only KEY.json says
     BAD_JSON = "bad_json"
+    LEFT_OUT = "left_out"  # by a tombstone that came after ranks had agreed on what an epoch keeps
+    BAD_ROW = "bad_row"  # JSON, but columns that are missing or of another kind
 
 
 class SampleFaultError(CurationError):
@@ -31,3 +34,13 @@ class SampleFaultError(CurationError):
         error = cls(detail)
         error.fault = fault
         return error
+
+
+HOSTILE: Final = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
+"""What is raised where a row is not as the manifest has it."""
+
+
+def bad_row(where: str, error: Exception) -> SampleFaultError:
+    """The fault of such a row."""
+    told = f"there is no {error}" if isinstance(error, KeyError) else str(error)
+    return SampleFaultError.of(Fault.BAD_ROW, f"{where}: a row that is not as the manifest has it: {told}")

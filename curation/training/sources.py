@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -29,7 +29,9 @@ _JSON: Final = frozenset({"json"})
 
 @dataclass(slots=True)
 class Raw:
-    """A sample as it is stored. where: in words. parts: files by extension. row: of the manifest, if asked for."""
+    """A sample as it is stored. where: in words. parts: files by extension. row: of the manifest, if asked for. texts:
+    those of the row that balance has left; None: all.
+    """
 
     key: str
     where: str
@@ -37,6 +39,7 @@ class Raw:
     parts: dict[str, bytes]
     row: Row | None = None
     fault: SampleFaultError | None = None
+    texts: Sequence[Mapping[str, Any]] | None = None
 
     def text(self) -> str | None:
         """What KEY.txt, or the row, says. Raises SampleFaultError where that is no UTF-8."""
@@ -130,7 +133,7 @@ class ManifestSource:
         from curation.media.refusals import Tombstones
 
         self._store, self._files = store, tuple(files)
-        self._columns = sorted({*_ADDRESS, *columns})
+        self._wanted = {*_ADDRESS, *columns}
         found = [_rows_of(store, path, split) for path in self._files]
         self._rows = [places for places, _ in found]
         self.sizes = np.array([len(places) for places in self._rows], np.int64)
@@ -146,6 +149,11 @@ class ManifestSource:
     def rows(self, part: int) -> Iterator[Raw]:
         media = {"path", "offset", "size_bytes", "extension"}
         yield from self._raws(part, np.arange(self.sizes[part]), [name for name in self._columns if name not in media])
+
+    @property
+    def _columns(self) -> list[str]:
+        """With what tells whose words a sample has, where some are to be left out."""
+        return sorted(self._wanted | {"texts"} if self.forgotten else self._wanted)
 
     def load(self, raw: Raw) -> dict[str, bytes]:
         row = raw.row or {}

@@ -15,11 +15,11 @@ from curation.errors import InputError
 from curation.media.shards import ShardError
 from curation.training.balancing import Balancer, EntryCounts
 from curation.training.decoding import formed, media_of, pictures
-from curation.training.faults import Fault, SampleFaultError
+from curation.training.faults import HOSTILE, Fault, SampleFaultError, bad_row
 from curation.training.plan import Consumer, Epoch, Ints, Piece, stretch
 from curation.training.reading import Reading
 from curation.training.sources import Raw, Source
-from curation.training.texts import CHOSEN, TextChoice
+from curation.training.texts import CHOSEN, WEIGHTED, TextChoice
 
 SAMPLES: Final = "samples"
 """Count of what was handed out."""
@@ -140,12 +140,18 @@ class Stream:
 
     def _sifted(self, part: int, positions: Ints, epoch: int) -> Iterator[Raw | str]:
         raws = self._whole(part, positions)
-        if not self.is_sifted or self.counts_first:
+        if not self.is_sifted:
             yield from raws
             return
-        balancer = Balancer(self.reading, self._counts, self.source.forgotten, epoch)
+        balancer = self._balancer(epoch)
         while some := list(islice(raws, _AT_ONCE)):
-            yield from (reason or raw for reason, raw in zip(_reasons(balancer, some), some, strict=True))
+            for raw, reason in zip(some, _judged(balancer, some), strict=True):
+                if reason is not None and self.counts_first:  # forgotten since it was counted
+                    raw.fault = SampleFaultError.of(Fault.LEFT_OUT, f"{raw.where}: {reason}")
+                yield raw if reason is None or self.counts_first else reason
+
+    def _balancer(self, epoch: int) -> Balancer:
+        return Balancer(self.reading, self._counts, self.source.forgotten, epoch)
 
     def _whole(self, part: int, positions: Ints | None) -> Iterator[Raw]:
         """As many samples as positions (None: all), broken ones where the part cannot be read so far."""
@@ -163,10 +169,10 @@ class Stream:
 
     def _kept_places(self, part: int, epoch: int) -> Ints:
         """Positions in a part; those of broken samples, too."""
-        balancer, raws = Balancer(self.reading, self._counts, self.source.forgotten, epoch), self._whole(part, None)
+        balancer, raws = self._balancer(epoch), self._whole(part, None)
         kept: list[int] = []
         while some := list(islice(raws, _AT_ONCE)):
-            reasons = _reasons(balancer, some)
+            reasons = _judged(balancer, some)
             kept += [raw.position for reason, raw in zip(reasons, some, strict=True) if reason is None]
         return np.array(kept, np.int64)
 
@@ -190,10 +196,15 @@ class Stream:
         return sample | {name: row.get(name) for name in self.reading.columns}
 
     def _text(self, raw: Raw, epoch: int) -> str:
-        choice = TextChoice(self.reading.texts, self.reading.seed, epoch, self.source.forgotten)
-        found = choice.of({"text": raw.text(), **(raw.row or {})}, raw.key)
+        choice = TextChoice(self.reading.texts, self.reading.seed, epoch)
+        words = raw.text()
+        try:
+            found = choice.of({"text": words, **(raw.row or {})}, raw.key, raw.texts)
+        except HOSTILE as error:
+            raise bad_row(raw.where, error) from None
         if found is None or not found["text"]:
-            raise SampleFaultError.of(Fault.NO_TEXT, f"{raw.where}: it has no text of {', '.join(self.reading.texts)}")
+            names = ", ".join(self.reading.texts)
+            raise SampleFaultError.of(Fault.NO_TEXT, f"{raw.where}: it has no text of {names}{_hint(names)}")
         return str(found["text"])
 
     def _pictures(self, raw: Raw) -> Sample:
@@ -216,8 +227,19 @@ class Stream:
             log.warning("skipped a sample: %s: %s", fault.fault, fault)
 
 
-def _reasons(balancer: Balancer, raws: list[Raw]) -> list[str | None]:
-    """Broken samples stay: they are dealt with when it is their turn."""
-    sound = [(raw.row, raw.key) for raw in raws if raw.row is not None]
-    found = iter(balancer.left_out([row for row, _ in sound], [key for _, key in sound]))
-    return [None if raw.row is None else next(found) for raw in raws]
+def _judged(balancer: Balancer, raws: list[Raw]) -> list[str | None]:
+    """Why each is left out; those that stay are told their texts. Broken ones stay: they are dealt with when it is
+    their turn.
+    """
+    sound = [raw for raw in raws if raw.row is not None]
+    verdicts = balancer.verdicts([raw.row or {} for raw in sound], [raw.key for raw in sound])
+    for raw, verdict in zip(sound, verdicts, strict=True):
+        raw.texts = verdict.texts
+        if verdict.fault is not None:
+            raw.fault = bad_row(raw.where, verdict.fault)
+    found = iter(verdicts)
+    return [None if raw.row is None else next(found).reason for raw in raws]
+
+
+def _hint(names: str) -> str:
+    return " that weighs anything: text=('weighted', 'chosen') takes the chosen one then" if names == WEIGHTED else ""

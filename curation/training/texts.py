@@ -11,34 +11,45 @@ Row = Mapping[str, Any]
 
 CHOSEN: Final = "chosen"
 WEIGHTED: Final = "weighted"
-_OF_ROWS: Final = ("brief", "detailed")
+OF_ROWS: Final = ("brief", "detailed")
+"""Kinds of text that are columns of the manifest."""
+
+
+def texts_of(row: Row) -> Sequence[Row]:
+    """All texts of a sample; a row that lists none (of foreign shards) is itself the one text."""
+    return row.get("texts") or (row,)
 
 
 class TextChoice:
     """The text of a row; the same for the same sample, seed and epoch."""
 
-    def __init__(self, names: Sequence[str], seed: int, epoch: int, gone: frozenset[str] = frozenset()) -> None:
-        """names: as Reading.text has them. gone: media whose texts are not to be read."""
-        self._names, self._gone, self._key = names, gone, key_of("text", seed, epoch)
+    def __init__(self, names: Sequence[str], seed: int, epoch: int) -> None:
+        """names: as Reading.text has them."""
+        self._names, self._key = names, key_of("text", seed, epoch)
 
-    def of(self, row: Row, key: str) -> Row | None:
-        """The text, as one of the row's `texts` or, with the entries of the chosen text, as the row itself; None: the
-        sample has no such text.
+    def of(self, row: Row, key: str, left: Sequence[Row] | None = None) -> Row | None:
+        """The text, as one of `texts_of(row)` or the row itself; None: the sample has no such text.
+
+        left: those of them that balance has left; None: all. Raises KeyError, TypeError or ValueError for a row whose
+        texts are none.
         """
         for name in self._names:
-            found = self._named(name, row, key)
+            found = self._named(name, row, key, left)
             if found is not None and found.get("text"):
                 return found
         return None
 
-    def _named(self, name: str, row: Row, key: str) -> Row | None:
+    def _named(self, name: str, row: Row, key: str, left: Sequence[Row] | None) -> Row | None:
         if name == CHOSEN:
-            return row
-        if name in _OF_ROWS:
-            return {**row, "text": row.get(name)}
-        texts = [text for text in row.get("texts") or [] if text.get("text_media_id") not in self._gone]
+            return row if left is None else _chosen(row, left)
+        if name in OF_ROWS:
+            return {"text": row.get(name)}
+        listed = row.get("texts")
+        if not listed:
+            return row if name == WEIGHTED else None
+        texts = listed if left is None else left
         if name == WEIGHTED:
-            return self._drawn(texts, key) or row
+            return self._drawn(texts, key)
         called = ((text, text["captioner"], f"{text['captioner']}.{text['kind']}") for text in texts)
         return next((text for text, *names in called if name in names), None)
 
@@ -50,3 +61,11 @@ class TextChoice:
             if left < 0:
                 return text
         return next((text for text in reversed(texts) if text["weight"]), None)  # what rounding left over
+
+
+def _chosen(row: Row, left: Sequence[Row]) -> Row | None:
+    """The row, if its text is left; else the first that is, those that weigh nothing last: they are about a part."""
+    own = next((text for text in row.get("texts") or () if text.get("text") == row.get("text")), None)
+    if own is None or any(text is own for text in left):
+        return row
+    return next((text for text in left if text["weight"]), left[0] if left else None)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pytest
 from faults_shards import ExportedSet, exported
@@ -34,11 +33,13 @@ class Bed:
 
 @pytest.fixture(scope="session")
 def bed(tmp_path_factory: pytest.TempPathFactory) -> Bed:
-    """Images alone: clips take long to draw. Critical thresholds from 1 to 7."""
-    folder, table = tmp_path_factory.mktemp("training"), manifest_table(SAMPLES, videos=0.0)
-    place = table.schema.names.index("critical_threshold")
-    critical = pa.array(1.0 + np.arange(SAMPLES) % 7)
-    table = table.set_column(place, table.schema.field(place), critical)
+    """Images alone: clips take long to draw. Critical thresholds from 1 to 7, which a second text's is one above."""
+    folder, made = tmp_path_factory.mktemp("training"), manifest_table(SAMPLES, videos=0.0).to_pylist()
+    for number, row in enumerate(made):
+        row["critical_threshold"] = 1.0 + number % 7
+        for more, text in enumerate(text for text in row["texts"] if text["critical_threshold"] is not None):
+            text["critical_threshold"] = row["critical_threshold"] + more
+    table = pa.Table.from_pylist(made, schema=MANIFEST.schema)
     store = write_manifest(folder / "work", table, with_bytes=True)
     shards = ExportedSet.of(folder / "work", exported(folder / "work", max_samples=PER_SHARD))
     keys = [key for tar in shards.tars() if tar.parent.name == "train" for key in shards.samples(tar)]

@@ -17,8 +17,10 @@ TEXTS = [
 ROW: dict[str, Any] = {"text": "the chosen", "brief": "short", "detailed": None, "texts": TEXTS}
 
 
-def _text(names: tuple[str, ...], row: dict[str, Any] = ROW, key: str = "k", epoch: int = 0, **more: Any) -> str | None:
-    found = TextChoice(names, 0, epoch, **more).of(row, key)
+def _text(
+    names: tuple[str, ...], row: dict[str, Any] = ROW, key: str = "k", epoch: int = 0, left: Any = None
+) -> str | None:
+    found = TextChoice(names, 0, epoch).of(row, key, left)
     return None if found is None else found["text"]
 
 
@@ -51,14 +53,24 @@ def test_texts_are_drawn_by_weight_per_sample_and_epoch() -> None:
     assert abs(both - (0.75**2 + 0.25**2)) < 0.03
 
 
-def test_weights_that_leave_nothing_give_the_chosen_text() -> None:
-    for texts in ([], None, [{**TEXTS[0], "weight": 0.0}]):
+def test_texts_that_all_weigh_nothing_are_not_drawn() -> None:
+    row = {"text": "x", "texts": [{**TEXTS[0], "weight": 0.0}]}
+    assert _text(("weighted",), row) is None
+    assert _text(("weighted", "chosen"), row) == "x"
+    for texts in ([], None):  # a row of other tools is its one text
         assert _text(("weighted",), {"text": "x", "texts": texts}) == "x"
 
 
-def test_texts_of_forgotten_media_are_not_read() -> None:
-    texts = [{**TEXTS[0], "text_media_id": "gone"}, TEXTS[1]]
-    names = ("weighted", "alt")
-    drawn = {_text(names, {"text": "x", "texts": texts}, str(n), gone=frozenset({"gone"})) for n in range(50)}
-    assert drawn == {"said"}
-    assert _text(("alt",), {"text": "x", "texts": texts}, gone=frozenset({"gone"})) is None
+def test_texts_are_chosen_among_those_that_are_left() -> None:
+    row = {**ROW, "text": "alt text"}
+    for names, expected in (
+        (("chosen",), "said"),
+        (("weighted",), "said"),
+        (("alt",), None),
+        (("words.detailed",), "never"),
+        (("brief",), "short"),
+    ):
+        assert _text(names, row, left=TEXTS[1:]) == expected
+    assert _text(("chosen",), row, left=TEXTS[::2]) == "alt text"
+    assert _text(("chosen",), row, left=TEXTS[2:]) == "never"
+    assert _text(("weighted",), row, left=TEXTS[2:]) is None
