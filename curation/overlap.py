@@ -97,7 +97,7 @@ class Overlap:
         return _loaded(settings, set_files(location))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reloaded, (*self._settings, self.fingerprint)
+        return unchanged, (*self._settings, self.fingerprint)
 
     @property
     def by(self) -> tuple[str, ...]:
@@ -248,7 +248,8 @@ def _loaded(settings: _Settings, files: tuple[SetFile, ...]) -> Overlap:
     return Overlap(settings, files)
 
 
-def _reloaded(location: str, by: tuple[str, ...], max_distance: int, min_text_chars: int, fingerprint: str) -> Overlap:
+def unchanged(location: str, by: Sequence[str], max_distance: int, min_text_chars: int, fingerprint: str) -> Overlap:
+    """The set that was read before, perhaps by another process. Raises InputError where it is another one now."""
     found = Overlap.load(location, by, max_distance, min_text_chars)
     if found.fingerprint != fingerprint:
         raise InputError(f"{location} changed while it was compared with: run again")

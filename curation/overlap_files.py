@@ -38,6 +38,7 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
 
 _BATCH_ROWS = 50_000
 _LINES = (".txt", ".txt.gz")
+_TABLES = (*_LINES, *(f".{name}{gz}" for name in ("csv", "tsv", "jsonl") for gz in ("", ".gz")), ".parquet")
 _KNOWN = ".txt (a URL or text a line), .csv, .tsv, .jsonl (all also .gz) or .parquet, or a work folder with a manifest"
 _LINE_KINDS = {"media_id": MEDIA_ID, "sha256": SHA256, "phash": r"^[0-9a-fA-F]{16}$", "url": URL}
 
@@ -73,7 +74,8 @@ def is_work_folder(location: str) -> bool:
 
 
 def _run(location: str) -> Store | None:
-    if not (Path(location).is_dir() or ("://" in location and not Path(location).suffix)):
+    may_be = "://" in location and not location.startswith("http") and not location.endswith(_TABLES)
+    if not (may_be or Path(location).is_dir()):
         return None
     store = Store.at(location)
     with storage_errors(store):

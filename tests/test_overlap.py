@@ -20,7 +20,11 @@ from curation.crawl.urls import media_id
 from curation.errors import CurationError, InputError
 from curation.media.fingerprints import hamming
 from curation.overlap import KEYS, Overlap
+from curation.overlap_files import set_files
+from curation.pipeline import ALL_STAGES
+from curation.runner.catalog import Catalog
 from curation.schemas import MANIFEST
+from curation.testing.manifests import write_manifest
 
 _TEXT = "The old lighthouse at the end of the pier"
 _URL = "https://example.org/a.jpg"
@@ -286,6 +290,16 @@ def test_nothing_there(tmp_path: Path) -> None:
     (tmp_path / "_runs" / "x").touch()
     with pytest.raises(CurationError, match="has no manifest yet"):
         load(tmp_path)
+
+
+def test_a_work_folder_by_its_url(tmp_path: Path) -> None:
+    """Its name may end in what looks like the ending of a file."""
+    table = write_manifest(tmp_path / "run-2026.11", 20)
+    known = Catalog(table, ALL_STAGES).files(MANIFEST.name)
+    assert known
+    found = load(f"file://{tmp_path}/run-2026.11", ("url",))
+    assert found.fingerprint == load(tmp_path / "run-2026.11", ("url",)).fingerprint
+    assert len(set_files(f"file://{tmp_path}/run-2026.11")) == len(known)
 
 
 def test_settings_that_make_no_sense(tmp_path: Path) -> None:

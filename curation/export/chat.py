@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import ExitStack
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from curation.export.texts import NO_CAPTION, NO_VIDEO, caption, parts, spans, s
 
 QUESTION: Final = "Describe the {} in detail."
 """Tarsier's question about videos."""
+_PICTURE: Final = re.compile("<(image|video)>")
 
 
 def _chat(export: Export) -> None:
@@ -20,6 +22,8 @@ def _chat(export: Export) -> None:
     The answer is the sample's detailed caption; where it has none, or --texts says which text, its chosen one.
     Tarsier's rows: idx, dataset, text {prompt, response}, video_file, extra_info {duration, events}, vid; events are
     the texts about parts, in order. Both name files below the exported folder.
+
+    LLaVA's loader takes <image> and <video> for a picture wherever they stand, so answers have them without brackets.
     """
     told = caption(export.selection)
     answer = told if export.selection.texts else f"coalesce(detailed, {told})"
@@ -29,7 +33,8 @@ def _chat(export: Export) -> None:
         llava = export.each_split(stack, lambda split: json_list(export.folder / f"llava_{split}.json"))
         tarsier = export.each_split(stack, lambda split: json_lines(export.folder / f"tarsier_{split}.jsonl"))
         for row in export.view.rows(columns):
-            if not (row["answer"] or "").strip():
+            row["answer"] = _PICTURE.sub(r"\1", row["answer"] or "")
+            if not row["answer"].strip():
                 export.skip(NO_CAPTION)
                 continue
             name = export.files.add(f"media/{row['sample_id']}.{row['extension']}", row)

@@ -115,7 +115,7 @@ def read_classes(path: str) -> dict[str, str]:
     cannot be read, one without classes, a word that would mean two, and names that csv readers take for missing.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
         raise InputError(f"--labels {path} is neither hashtags nor entries, nor a file of text: {error}") from None
     found: dict[str, str] = {}

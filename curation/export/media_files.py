@@ -68,7 +68,12 @@ class MediaFiles:
         self._waiting: list[tuple[Any, ...]] = []
 
     def add(self, name: str, row: Row) -> str:
-        """Notes the file `name` (below the folder, with / between) of a row with COLUMNS; gives the name."""
+        """Notes the file `name` (below the folder, with / between) of a row with COLUMNS; gives the name.
+
+        Raises WorkFolderError for a name that leaves the folder.
+        """
+        if ".." in name.split("/") or name.startswith("/") or "\0" in name:
+            raise WorkFolderError(f"{name!r} would not lie below the export: the manifest is damaged or was altered")
         if self.mode != "none":
             self._waiting.append((*(row[column] for column in COLUMNS), name))
             if len(self._waiting) >= _HELD:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.errors import Reason, StageError
-from curation.overlap import Overlap
+from curation.overlap import Overlap, unchanged
 from curation.recipe import Decontamination, Recipe
 from curation.runner.stage import Law, Planning, Task, UnitStage
 from curation.runner.units import Unit, UnitWriter
@@ -102,7 +102,7 @@ class ManifestStage(UnitStage):
     def prepare(self, planning: Planning) -> dict[str, Any]:
         """Reads the sets that samples are held against, so that a changed one is another input."""
         sections = [Decontamination.model_validate(each) for each in planning.settings["decontaminate"]]
-        return {"sets": [{"name": name, "content": _loaded(section).fingerprint}
+        return {"sets": [{"name": name, "content": Overlap.load(*_asked(section)).fingerprint}
                          for name, section in zip(set_names(sections), sections, strict=True)]}  # fmt: skip
 
     def plan(self, planning: Planning, context: dict[str, Any]) -> list[Unit]:
@@ -128,8 +128,8 @@ class ManifestStage(UnitStage):
         inputs = _Inputs(unit, task)
         counts = PartialCounts(MANIFEST_COUNTS, writer)
         sections = [Decontamination.model_validate(each) for each in task.settings["decontaminate"]]
-        sets = [(name, _loaded(section), section.remove)
-                for name, section in zip(set_names(sections), sections, strict=True)]  # fmt: skip
+        sets = [(told["name"], unchanged(*_asked(section), told["content"]), section.remove)
+                for told, section in zip(task.context["sets"], sections, strict=True)]  # fmt: skip
         for batch, known, drawn in inputs.batches():
             rows = _without(sets, _rows(batch, known, drawn, task.settings, writer.counts), writer)
             _tell(rows, writer.counts)
@@ -145,8 +145,8 @@ def set_names(sections: list[Decontamination]) -> list[str]:
             for place, name in enumerate(names)]  # fmt: skip
 
 
-def _loaded(section: Decontamination) -> Overlap:
-    return Overlap.load(section.against, section.by, section.max_distance, section.min_text_chars)
+def _asked(section: Decontamination) -> tuple[str, Sequence[str], int, int]:
+    return section.against, section.by, section.max_distance, section.min_text_chars
 
 
 class _Inputs:

@@ -36,7 +36,6 @@ NO_FRAMES: Final = "no_frames"
 LEFT_OUT: Final = "left-out"
 """Name of the unit that counts what is not asked for."""
 
-_EARLIER = 4  # sets that are looked through for the same tars
 _COLUMNS: Final = ("sample_id", "media_id", "modality", "text", "path", "offset", "size_bytes", "sha256", "extension")
 _ROWS = pa.schema(
     [
@@ -104,7 +103,7 @@ class Shards(ShuffleStage):
             known = store.read_json(f"{CUTS}/{name}")
             if known is not None and known["set"] != own:
                 sets[known["set"]] = known
-        for name_of_set, known in list(sets.items())[:_EARLIER]:
+        for name_of_set, known in sets.items():
             for split, cuts in known["splits"].items():
                 for name, content in zip(tar_names(len(cuts["starts"])), cuts["content"], strict=True):
                     unit = self._unit(name_of_set, split, name, content)

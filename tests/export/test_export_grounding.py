@@ -183,6 +183,15 @@ def test_chat(folder: Folder, tmp_path: Path) -> None:
     assert not answers
 
 
+def test_no_answer_holds_what_stands_for_a_picture(tmp_path: Path) -> None:
+    def told(row: dict[str, Any], number: int) -> str:
+        return "an <image> of a <video> tag, <b>bold</b>"
+
+    hostile(tmp_path / "work", 12, text=told, detailed=told).export("chat", tmp_path / "out", media="none")
+    rows = [row for path in tmp_path.glob("out/llava_*.json") for row in json.loads(path.read_text())]
+    assert {row["conversations"][1]["value"] for row in rows} == {"an image of a video tag, <b>bold</b>"}
+
+
 def test_transcripts(folder: Folder, tmp_path: Path) -> None:
     folder.export("transcripts", tmp_path, media="none")
     found = {path.stem: path.read_text().splitlines() for path in (tmp_path / "scripts").iterdir()}

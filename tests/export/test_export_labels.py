@@ -108,6 +108,11 @@ def test_classes_of_ones_own(folder: Folder, tmp_path: Path) -> None:
     assert found == rarest(held, 1) and len(set(found.values())) == 2
 
 
+def test_a_byte_order_mark_is_no_part_of_a_class(tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_text("cat\ndog\n", encoding="utf-8-sig")
+    assert set(read_classes(str(tmp_path / "classes.txt")).values()) == {"cat", "dog"}
+
+
 @pytest.mark.parametrize(("text", "told"), [
     ("", "names no class"), ("cat\nCAT\tx\n", "'CAT' means 'cat' and 'CAT'"), ("null\n", "take a class called 'null'"),
     ("a b\nab\n", "means 'a b' and 'ab'"),

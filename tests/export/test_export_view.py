@@ -232,6 +232,17 @@ def test_what_cannot_be_chosen_is_told(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("column", ["path", "extension"])
+def test_no_manifest_leads_out_of_the_folders(tmp_path: Path, column: str) -> None:
+    """Such as one of a work folder that somebody else made."""
+    (tmp_path / "secret.txt").write_text("a secret")
+    way = {"path": "../secret.txt", "extension": "/../../../../evil.jpg"}[column]
+    folder = hostile(tmp_path / "work", 12, **{column: lambda row, number: way})
+    with pytest.raises(WorkFolderError, match="does not lie below|would not lie below"):
+        folder.export("csv", tmp_path / "out" / "deep")
+    assert {path.name for path in tmp_path.rglob("*")} & {"evil.jpg", "deep"} == set()
+
+
 def test_nothing_selected_is_told(folder: Folder, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no sample of the manifest has lang xx"):
         folder.export("csv", tmp_path / "out", Selection(lang="xx"))

@@ -19,7 +19,8 @@ import curation.stages.manifest as manifest_module
 import curation.stages.manifest_rows as rows_module
 from curation.balance import pair_id, uniforms
 from curation.crawl.page import TEXT_SOURCES
-from curation.runner.stage import Manifest
+from curation.runner.stage import Manifest, Planning
+from curation.runner.units import Unit
 from curation.schemas import (
     BALANCED_CAPTIONS,
     CAPTION_SCORES,
@@ -251,6 +252,24 @@ def test_captions_and_scores_or_choices_of_other_captions_are_not_joined(tmp_pat
     chosen = manifest(store, "chosen_captions", {"bucket-00000": {CHOSEN_CAPTIONS: others}})
     with pytest.raises(AssertionError, match="captions and chosen_captions differ"):
         done(ManifestStage(), store, section_of(world, **told), {**sound, "chosen_captions": chosen})
+
+
+def test_a_set_that_changed_after_planning_ends_the_run(tmp_path: Path) -> None:
+    """Otherwise rows would be said to be held against another set than they were."""
+    world = made_up(3, 12, captions=False, clips=False)
+    told = {"scored": False, "balanced": False}
+    held = tmp_path / "held.txt"
+    held.write_text("https://example.org/a.jpg\n")
+
+    class Later(ManifestStage):
+        def plan(self, planning: Planning, context: dict[str, Any]) -> list[Unit]:
+            held.write_text("https://example.org/another.jpg\n")
+            return super().plan(planning, context)
+
+    section = section_of(world, **told, decontaminate=[{"against": str(held)}])
+    store = Store.at(tmp_path / "work")
+    with pytest.raises(AssertionError, match="changed while it was compared with: run again"):
+        done(Later(), store, section, published(store, world, **told))
 
 
 def test_the_sources_of_the_recipe_decide_which_text_stands_for_a_sample(tmp_path: Path) -> None:
