@@ -14,6 +14,7 @@ import duckdb
 import fsspec
 import pyarrow as pa
 
+from curation.errors import StaleDatasetError
 from curation.media.refusals import ABOUT, Tombstones, about_in_lists
 from curation.schemas import MEDIA, Dataset
 from curation.storage import Store
@@ -21,6 +22,7 @@ from curation.storage import Store
 MEMORY_LIMIT = "2GB"  # beyond it DuckDB spills to the temporary folder
 MAX_THREADS = 8
 
+_FORGOTTEN = "forgotten.media_ids"
 _SQL_TYPES = {
     pa.string(): "VARCHAR",
     pa.int16(): "SMALLINT",
@@ -40,10 +42,14 @@ class Query:
         self._store, self._database = store, database
 
     def view(self, name: str, dataset: Dataset, paths: Sequence[str]) -> None:
-        """`name` becomes the rows of some files (paths within the work folder); without files it is empty."""
+        """`name` becomes the rows of some files (paths within the work folder); without files it is empty.
+
+        Raises StaleDatasetError for files of another version of curation that lack a column of the dataset.
+        """
         files = [self._store.url(path) for path in paths]
-        left = leave_out_forgotten(self._store, self._database, dataset)
-        self._database.execute(f"CREATE VIEW {name} AS {select(dataset, files)}{left if files else ''}").fetchall()
+        left = leave_out_forgotten(self._store, self._database, dataset) if files else ""
+        with columns_of_now(dataset.name, self._store.root):
+            self._database.execute(f"CREATE VIEW {name} AS {select(dataset, files)}{left}").fetchall()
 
     def arrow(self, name: str, table: pa.Table) -> None:
         """`name` becomes an Arrow table."""
@@ -98,18 +104,33 @@ def open_duckdb(
     return connection
 
 
+@contextmanager
+def columns_of_now(dataset: str, location: str) -> Iterator[None]:
+    """Around the first look at files of a dataset: raises StaleDatasetError where they lack columns of this version."""
+    try:
+        yield
+    except duckdb.BinderException:
+        raise StaleDatasetError(
+            f"{dataset} in {location} was made by another version of curation, with other columns: run `curation run` "
+            "again, which makes it anew"
+        ) from None
+
+
 def leave_out_forgotten(
-    store: Store, connection: duckdb.DuckDBPyConnection, of: Dataset, table: str = "forgotten_media"
+    store: Store, connection: duckdb.DuckDBPyConnection, of: Dataset, table: str | None = None
 ) -> str:
     """The end of `select` by which rows of forgotten media are left out; empty where there are none.
 
-    The ledger's rows stay once they say no more than that. table: of the store's forgotten media, made if missing.
+    The ledger's rows stay once they say no more than that. table: of the store's forgotten media; else one is made, in
+    a schema of its own: cursors see it, and whoever lists what can be asked for does not.
     """
     columns = [name for name in ABOUT if name in of.columns]
     if not columns or not (media_ids := Tombstones.read(store).media_ids):
         return ""
-    connection.execute(f"CREATE TEMP TABLE IF NOT EXISTS {table} AS SELECT unnest(?) AS media_id",
-                       [sorted(media_ids)])  # fmt: skip
+    if table is None:
+        table = _FORGOTTEN
+        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {table.partition('.')[0]}")
+        connection.execute(f"CREATE TABLE IF NOT EXISTS {table} AS SELECT unnest(?) AS media_id", [sorted(media_ids)])
     gone = [f"coalesce({name} IN (SELECT media_id FROM {table}), false)" for name in columns]
     gone += [f"list_has_any([item.{field} FOR item IN {name}], (SELECT list(media_id) FROM {table}))"
              for name, field in about_in_lists(of.schema)]  # fmt: skip

@@ -10,11 +10,11 @@ import duckdb
 import pyarrow as pa
 from fsspec.core import url_to_fs
 
-from curation.errors import InputError, StaleDatasetError, WorkFolderError
+from curation.errors import InputError, WorkFolderError
 from curation.media.refusals import Tombstones
 from curation.overlap_files import is_work_folder, set_files
 from curation.pipeline import ALL_STAGES
-from curation.query import leave_out_forgotten, literal, select, sql_type
+from curation.query import columns_of_now, leave_out_forgotten, literal, select, sql_type
 from curation.runner.catalog import Catalog
 from curation.runner.stage import Manifest
 from curation.schemas import DATASETS, ENTRY_PROBABILITIES, MANIFEST
@@ -99,14 +99,12 @@ class ManifestSide:
             paths = self.catalog.visible(self.catalog.stage_of(name)).paths(name)
         except WorkFolderError:
             return None
-        found = select(DATASETS[name], [self.catalog.store.url(path) for path in paths])
-        try:
+        return self._select(name, self.catalog.store, paths)
+
+    def _select(self, name: str, store: Store, paths: list[str]) -> str:
+        found = select(DATASETS[name], [store.url(path) for path in paths])
+        with columns_of_now(name, self.location):
             self.database.execute(f"{found} LIMIT 0")
-        except duckdb.BinderException:
-            raise StaleDatasetError(
-                f"{name} in {self.location} was made by another version of curation, with other columns: run "
-                "`curation run` again, which makes it anew"
-            ) from None
         return found
 
     def rejections(self, stage: str) -> str | None:
@@ -114,8 +112,7 @@ class ManifestSide:
         manifest = self.stage(stage)
         if manifest is None or self.catalog is None:
             return None
-        paths = [self.catalog.store.url(path) for path in manifest.paths("rejections")]
-        return select(DATASETS["rejections"], paths)
+        return self._select("rejections", self.catalog.store, manifest.paths("rejections"))
 
     def stage(self, name: str) -> Manifest | None:
         """What is current of a stage; None where it is not there, or not up to date."""

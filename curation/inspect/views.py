@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from curation.errors import StaleDatasetError, WorkFolderError
 from curation.pipeline import ALL_STAGES
-from curation.query import MEMORY_LIMIT, leave_out_forgotten, open_duckdb, select
+from curation.query import MEMORY_LIMIT, columns_of_now, leave_out_forgotten, open_duckdb, select
 from curation.runner.catalog import Catalog
 from curation.runner.stage import Manifest
 from curation.schemas import DATASETS, REJECTIONS
@@ -49,7 +49,7 @@ def connect(
         except WorkFolderError:
             continue
         left = leave_out_forgotten(catalog.store, connection, DATASETS[name]) if files else ""
-        with suppress(duckdb.BinderException):  # of another version of curation: `dataset` says so
+        with suppress(StaleDatasetError), columns_of_now(name, catalog.store.root):  # `dataset` says so
             connection.execute(f"CREATE VIEW {name} AS {select(DATASETS[name], files)}{left}")
     _add_stages(connection, [catalog.visible(stage.name) for stage in ALL_STAGES if catalog.is_fresh(stage.name)])
     return connection
@@ -106,13 +106,8 @@ def dataset(connection: duckdb.DuckDBPyConnection, location: str | Path, name: s
     try:
         return connection.view(name)
     except duckdb.CatalogException:
-        try:
+        with columns_of_now(name, str(location)):
             connection.sql(f"{select(DATASETS[name], files)} LIMIT 0").fetchall()
-        except duckdb.BinderException:
-            raise StaleDatasetError(
-                f"{name} in {location} was made by another version of curation, with other columns: run `curation run` "
-                "again, which makes it anew"
-            ) from None
         raise WorkFolderError(f"{name} was published after this connection was opened: connect again") from None
 
 

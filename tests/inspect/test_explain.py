@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,11 +17,14 @@ from inspect_runs import ENGLISH, FRENCH, Folder, links, printed
 from curation import commands
 from curation.concepts import pad, prepare
 from curation.concepts.lint import never_matches
-from curation.errors import CurationError, WorkFolderError
+from curation.errors import CurationError, StaleDatasetError, WorkFolderError
 from curation.inspect.difference import PARTS, Difference, explain_difference
 from curation.inspect.explain import explain
 from curation.inspect.explain_text import difference_lines, explain_lines
 from curation.inspect.why import why
+from curation.pipeline import STAGES
+from curation.runner.catalog import Catalog
+from curation.storage import Store
 
 DEFINITIONS = st.sampled_from(["v1", "v2"])
 
@@ -283,6 +288,16 @@ def test_an_unfinished_run_is_said(tmp_path: Path, folder: Folder) -> None:
         explain(begun.catalog, "cat")
     with pytest.raises(WorkFolderError, match="no count yet"):
         explain_difference(folder.catalog, begun.catalog, "cat")
+
+
+def test_files_of_another_version_of_curation_are_said(tmp_path: Path, folder: Folder) -> None:
+    shutil.copytree(folder.work, tmp_path, dirs_exist_ok=True)
+    older = Catalog(Store.at(tmp_path), STAGES)
+    for path in older.files("pairs"):
+        pq.write_table(pq.read_table(path).drop_columns(["snapshot"]), path)
+    for ask in (lambda: explain(older, "cat"), lambda: explain_difference(folder.catalog, older, "cat")):
+        with pytest.raises(StaleDatasetError, match=r"^pairs in .* another version of curation, with other columns"):
+            ask()
 
 
 def test_the_command_takes_one_folder_or_two(folder: Folder, other: Callable[..., Folder]) -> None:

@@ -14,6 +14,7 @@ from card_pools import Pool, make_pool, make_recipe, publish
 
 from curation.errors import StaleDatasetError, WorkFolderError
 from curation.inspect.views import connect, dataset, files_of
+from curation.media.refusals import Tombstones
 from curation.pipeline import STAGES
 from curation.runner.catalog import Catalog
 from curation.storage import Store
@@ -114,6 +115,20 @@ def test_datasets_of_another_version_of_curation_have_no_view_and_say_so(tmp_pat
         assert "kept_pairs" not in views_of(connection)
         with pytest.raises(StaleDatasetError, match="another version of curation, with other columns: run"):
             dataset(connection, tmp_path, "kept_pairs")
+
+
+def test_forgotten_media_are_left_out_for_cursors_too(tmp_path: Path) -> None:
+    """And the table of their ids is nothing that can be asked for."""
+    pool = make_pool(1)
+    catalog = write(tmp_path, pool)
+    gone = pool.pairs[0]["media_id"]
+    catalog.store.put_json("_forgotten/1.json", Tombstones(media_ids=frozenset([gone])).to_json())
+    with connect(tmp_path) as connection, connection.cursor() as cursor:
+        for each in (connection, cursor):
+            left = each.sql("SELECT count(*) FILTER (media_id = ?), count(*) FROM pairs", params=[gone]).fetchall()
+            assert left == [(0, sum(row["media_id"] != gone for row in pool.pairs))]
+            tables = {name for (name,) in each.sql("SHOW TABLES").fetchall()}
+            assert tables == {*DATASETS, "stages", "thresholds"}
 
 
 def test_rejections_of_an_outdated_stage_are_left_out(tmp_path: Path) -> None:

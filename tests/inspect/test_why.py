@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from inspect_runs import Folder, links, printed
 
 from curation import commands
-from curation.errors import CurationError, WorkFolderError
+from curation.errors import CurationError, StaleDatasetError, WorkFolderError
 from curation.inspect.why import MediaStory, why
 from curation.inspect.why_text import why_lines
+from curation.pipeline import STAGES
+from curation.runner.catalog import Catalog
+from curation.storage import Store
 
 _ODD = [
     *({"url": "https://img.example/spacer.gif", "alt": f"a long sentence about number {n}", "page": "https://p.example/"}
@@ -217,6 +222,17 @@ def test_outdated_stages_are_not_told(tmp_path: Path) -> None:
     story = why(folder.catalog, folder.query("SELECT media_id FROM candidates")[0][0])
     assert (story.candidates, story.archives, story.pairs) == (2, 2, [])
     assert "made from inputs that have been replaced" in story.notes[0]
+
+
+def test_files_of_another_version_of_curation_are_said(folder: Folder, tmp_path: Path) -> None:
+    shutil.copytree(folder.work, tmp_path, dirs_exist_ok=True)
+    catalog = Catalog(Store.at(tmp_path), STAGES)
+    media_id = _media(folder, "often.jpg")
+    for dataset, column in (("draws", "picked"), ("candidates", "snapshot")):
+        for path in catalog.files(dataset):
+            pq.write_table(pq.read_table(path).drop_columns([column]), path)
+        with pytest.raises(StaleDatasetError, match=f"^{dataset} in .* another version of curation, with"):
+            why(catalog, media_id)
 
 
 def test_nothing_but_candidates(tmp_path: Path) -> None:
