@@ -157,7 +157,7 @@ def _sizes(paths: Sequence[str]) -> Ints:
         if folder not in known:
             known[folder] = _told_sizes(folder)
         size = known[folder].get(name)
-        if size is None:
+        if not size:  # of one that is said to be empty a look costs nothing
             counted += 1
             with open_tar(path) as file:
                 size = count_samples(file, path)

@@ -10,6 +10,7 @@ that follow each other and share their name up to its first dot are one sample.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -22,6 +23,8 @@ READ: Final = 1 << 20
 
 _HOP: Final = 16 << 10  # bytes of a read on the way to a sample that is wanted: a header, and small members behind it
 _PLAIN: Final = b"0\x007"
+_OF_OTHERS: Final = b"gK"  # headers: for all members behind them, and a long name of what the next one links to
+_META: Final = re.compile(r"__[^/]*__($|/)")
 _ADLER: Final = 65521
 _EMPTY: Final = bytes(BLOCK)
 _BLANKS: Final = 8 * 32
@@ -57,7 +60,7 @@ def read_samples(
 
     name: of the tar, for messages. without: last parts of extensions that are not read. total: how many samples the tar
     is said to hold. Stops after the last wanted one. Raises ShardError for a tar that is torn or none, ends before a
-    wanted position, or goes on behind its last.
+    wanted position, or goes on behind its last: in place of that one, as nobody may ask for more.
     """
     places = None if wanted is None else iter(wanted)
     at = 0 if places is None else next(places, None)
@@ -65,17 +68,20 @@ def read_samples(
     sample: TarSample | None = None
     while at is not None:
         found = tape.header()
-        base, size = found or (None, 0)
-        stem, ext = _split(base) if base is not None else (None, "")
+        base, size = found or ("", 0)
+        stem, ext = _split(base)
+        if found is not None and stem is None:
+            tape.skip(size, READ if sample is not None else _HOP)
+            continue
         if stem != key or found is None:
+            if found is not None and position + 1 == total:
+                raise ShardError(f"{name} has more than the {total} samples that are told of")
             if sample is not None:
                 yield sample
                 sample, at = None, position + 1 if places is None else next(places, None)
             if found is None:
                 break
             key, position = stem, position + 1
-            if position == total:
-                raise ShardError(f"{name} has more than the {total} samples that are told of")
             if position == at:
                 sample = TarSample(stem or "", position)
         if at is None:
@@ -95,16 +101,21 @@ def count_samples(file: Readable, name: str) -> int:
     tape, key, count = _Tape(file, name), None, 0
     while (found := tape.header()) is not None:
         stem = _split(found[0])[0]
-        count += stem != key
-        key = stem
+        count += stem is not None and stem != key
+        key = stem or key
         tape.skip(found[1], _HOP)
     return count
 
 
-def _split(name: str) -> tuple[str, str]:
-    """(key, extension), as WebDataset splits names: at the first dot of the last part; extensions in lower case."""
+def _split(name: str) -> tuple[str | None, str]:
+    """(key, extension), as WebDataset splits names: at the first dot of the last part; extensions in lower case.
+
+    No key: the file is of no sample, as `README`, macOS's `._x.jpg` and `__meta__/x.txt` are.
+    """
     folder, slash, base = name.rpartition("/")
-    stem, _, ext = base.partition(".")
+    stem, dot, ext = base.partition(".")
+    if not stem or not dot or (name.startswith("__") and _META.match(name)):
+        return None, ""
     return folder + slash + stem, ext.lower()
 
 
@@ -134,6 +145,8 @@ class _Tape:
             elif kind == b"L":
                 told["path"] = self._take(size).rstrip(b"\0").decode("utf-8", "surrogateescape")
             else:  # folders, links, and what holds for all members
+                if kind not in _OF_OTHERS:
+                    told = {}  # was told of this one
                 self.skip(size, self._size)
                 continue
             self._at += -size % BLOCK

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from curation.errors import InputError
@@ -18,6 +20,7 @@ from curation.pipeline import ALL_STAGES
 from curation.runner.catalog import Catalog
 from curation.schemas import MANIFEST
 from curation.storage import Store
+from curation.testing.manifests import manifest_table, write_manifest
 from curation.training.faults import SampleFaultError
 from curation.training.plan import Consumer
 from curation.training.reading import Reading
@@ -34,10 +37,14 @@ def _tars(bed: Any, **options: Any) -> Stream:
     return Stream(TarSource(shard_set(location, "train")), Reading(**BYTES | options))
 
 
-def _manifest(bed: Any, **options: Any) -> Stream:
-    store = Store.at(bed.work)
+def _source(work: Path, columns: Sequence[str]) -> ManifestSource:
+    store = Store.at(work)
     files = [file.removeprefix(f"{store.root}/") for file in Catalog(store, ALL_STAGES).files(MANIFEST.name)]
-    return Stream(ManifestSource(store, files, "train", BALANCED), Reading(**BYTES | options))
+    return ManifestSource(store, files, "train", columns)
+
+
+def _manifest(bed: Any, **options: Any) -> Stream:
+    return Stream(_source(bed.work, BALANCED), Reading(**BYTES | options))
 
 
 def _sizes(stream: Stream, epoch: int) -> Any:
@@ -235,6 +242,11 @@ def test_samples_that_no_sizes_tell_of_are_said(broken: Path) -> None:
     (broken / SIZES).write_text(json.dumps({"00000.tar": 10, "00001.tar": 10, "00002.tar": 8}))
     with pytest.raises(ShardError, match=r"00002\.tar has more than the 8 samples that are told of"):
         _keys(_tars(broken, on_error="raise"))
+    tally = Counter[str]()
+    assert len(_keys(_tars(broken, on_error="skip"), None, tally)) + tally.total() - tally["samples"] == 28
+    assert tally["skipped:torn_shard"] == 1
+    (broken / SIZES).write_text(json.dumps({"00000.tar": 10, "00001.tar": 10, "00002.tar": 0}))
+    assert shard_set(broken, "train").sizes.tolist() == [10, 10, 10]
 
 
 def test_a_sample_without_json_is_broken_where_it_is_needed(tmp_path: Path) -> None:
@@ -274,6 +286,17 @@ def test_forgotten_media_are_left_out_at_once(bed: Any, tmp_path: Path) -> None:
     keys = _keys(_manifest(copy), None, tally)
     assert gone not in keys and len(keys) == len(bed.rows) - 1
     assert tally["left_out:forgotten"] == 1
+
+
+def test_samples_with_words_about_forgotten_media_are_left_out(tmp_path: Path) -> None:
+    rows = manifest_table(8, videos=0.0).to_pylist()
+    rows[3]["texts"][-1]["text_media_id"] = "gone"
+    write_manifest(tmp_path, pa.Table.from_pylist(rows, schema=MANIFEST.schema), with_bytes=True)
+    Store.at(tmp_path).put_json("_forgotten/a.json", {"media_ids": ["gone"], "sha256": [], "domains": [],
+                                                     "phashes": [], "max_distance": 0})  # fmt: skip
+    keys = [batch["key"] for batch in _samples(Stream(_source(tmp_path, []), Reading(**BYTES)))]
+    train = [row["sample_id"] for row in rows if row["split"] == "train"]
+    assert sorted([*keys, rows[3]["sample_id"]]) == sorted(train)
 
 
 def test_transform_and_tokenizer_are_called(bed: Any) -> None:

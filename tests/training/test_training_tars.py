@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -86,6 +87,47 @@ def test_folders_and_links_are_no_samples() -> None:
     assert [sample.key for sample in read_samples(target, "x.tar")] == ["a"]
 
 
+def _members(*members: tuple[str, bytes], form: int = tarfile.PAX_FORMAT) -> io.BytesIO:
+    """A tar of (name, type); plain files hold their name."""
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w", format=form) as tar:
+        for name, kind in members:
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, "t" * 150 if kind == tarfile.SYMTYPE else ""
+            info.size = len(name.encode()) if kind == tarfile.REGTYPE else 0
+            tar.addfile(info, io.BytesIO(name.encode()))
+    target.seek(0)
+    return target
+
+
+STRANGE = (
+    *("README", "__index__", "__meta__/set.json", "._000.jpg", "000.jpg", "__more__/x.y/z.txt", "._000.txt", "000.txt"),
+    *(".hidden", "LICENSE", "001.jpg", "folder.d/notes", "folder.d/002.a.jpg", "./003.jpg", "__kept__.jpg", "__x.jpg"),
+)
+
+
+def test_samples_are_grouped_as_webdataset_groups_them(tmp_path: Path) -> None:
+    webdataset = pytest.importorskip("webdataset")
+    tar = _members(*((name, tarfile.REGTYPE) for name in STRANGE))
+    (tmp_path / "x.tar").write_bytes(tar.getvalue())
+    peer = webdataset.WebDataset(str(tmp_path / "x.tar"), shardshuffle=False, empty_check=False)
+    expected = [(each["__key__"], {ext: data for ext, data in each.items() if ext[:2] != "__"}) for each in peer]
+    assert [(sample.key, sample.parts) for sample in read_samples(tar, "x.tar")] == expected
+    assert [key for key, _ in expected] == ["000", "001", "folder.d/002", "./003", "__kept__", "__x"]
+    tar.seek(0)
+    assert count_samples(tar, "x.tar") == len(expected)
+
+
+@pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+@pytest.mark.parametrize("kind", [tarfile.DIRTYPE, tarfile.SYMTYPE])
+def test_a_long_name_is_that_of_its_member_alone(form: int, kind: bytes) -> None:
+    tar = _members(("d" * 150, kind), ("a.jpg", tarfile.REGTYPE), form=form)
+    assert [(sample.key, sample.parts) for sample in read_samples(tar, "x.tar")] == [("a", {"jpg": b"a.jpg"})]
+    long = f"{'n' * 150}.jpg"
+    tar = _members(("l" * 150, kind), (long, tarfile.REGTYPE), form=form)
+    assert [sample.key for sample in read_samples(tar, "x.tar")] == ["n" * 150]
+
+
 def test_extensions_that_are_not_wanted_are_not_read() -> None:
     read = list(read_samples(_ours(_numbered(3)), "x.tar", without=frozenset({"jpg"})))
     assert [list(sample.parts) for sample in read] == [["txt"]] * 3
@@ -125,7 +167,7 @@ def test_fewer_and_more_samples_than_told() -> None:
     with pytest.raises(ShardError, match=r"x.tar has 5 samples, and number 5 \(from 0\) was asked for"):
         list(read_samples(_ours(_numbered(5)), "x.tar", range(7)))
     read = read_samples(_ours(_numbered(5)), "x.tar", range(4), total=4)
-    assert [next(read).key for _ in range(4)] == ["0000", "0001", "0002", "0003"]
+    assert [next(read).key for _ in range(3)] == ["0000", "0001", "0002"]  # a reader of four asks no fifth time
     with pytest.raises(ShardError, match="more than the 4 samples"):
         next(read)
 
