@@ -58,11 +58,12 @@ class Store:
         return _file_system(self.root, os.getpid())
 
     def url(self, path: str) -> str:
-        """The full name of a file, as DuckDB and users open it. Raises WorkFolderError for a path that leaves the folder,
-        which a Parquet file from elsewhere may hold.
+        """The full name of a file, as DuckDB and users open it.
+
+        Raises WorkFolderError for a path that leaves the folder, which a Parquet file from elsewhere may hold.
         """
         if path.startswith("/") or (".." in path and ".." in path.split("/")):
-            raise WorkFolderError(f"{path!r} does not lie below {self.root}: the file that says so is not to be trusted")
+            raise WorkFolderError(f"{path!r} does not lie below {self.root}: what says so is damaged or altered")
         return f"{self.root}/{path}"
 
     def read(self, path: str) -> bytes:
