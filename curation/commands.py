@@ -25,6 +25,7 @@ from curation.inspect.plan_text import plan_lines
 from curation.inspect.vocabulary import VocabularyReport
 from curation.inspect.vocabulary_text import vocabulary_lines
 from curation.inspect.why import why as looked_up
+from curation.inspect.why_forgotten import why_forgotten_lines
 from curation.inspect.why_manifest import media_and_sample
 from curation.inspect.why_media import why_media_lines
 from curation.inspect.why_text import why_lines
@@ -58,6 +59,9 @@ def why(id: str, work: str, out: Console) -> None:
     media, sample_id = media_and_sample(id)
     with storage_errors(Store.at(work)):
         catalog = _catalog(work)
+        if lines := why_forgotten_lines(catalog.store, media):
+            _print(out, lines)
+            return
         story = looked_up(catalog, media)
         _print(out, [*why_lines(story), *why_media_lines(catalog, story.media_id, sample_id)])
 

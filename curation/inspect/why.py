@@ -20,7 +20,8 @@ from curation.concepts import prepare
 from curation.errors import CurationError, WorkFolderError
 from curation.inspect.left_out import COLUMNS, Judge, LeftOut
 from curation.inspect.story import MatchedEntry, MediaFacts, MediaStory, Occurrence, PairStory, Refusal
-from curation.inspect.wording import apart, listed, number
+from curation.inspect.wording import apart, how_many, listed, number
+from curation.media.refusals import Tombstones
 from curation.query import Query, open_query
 from curation.recipe import Pairs as PairsSection
 from curation.runner.catalog import Catalog
@@ -135,9 +136,14 @@ def _media_of(pool: _Pool, query: Query, pair_id: str) -> str:
     media_id = query.value("SELECT media_id FROM every_pair WHERE pair_id = ?", [pair_id])
     if media_id is None:
         raise CurationError(
-            f"pair {pair_id} is not in the pool of {pool.root}: {_LOOKS}; a text that a rule dropped has no pair, "
-            "so ask for its media_id")
+            f"pair {pair_id} is not in {pool.root}; a text that a rule dropped has no pair, so ask for its media_id"
+            + _perhaps_forgotten(pool))
     return str(media_id)
+
+
+def _perhaps_forgotten(pool: _Pool) -> str:
+    gone = len(Tombstones.read(pool.store).media_ids)
+    return f". Of {how_many(gone, 'forgotten media', 'forgotten media')} no pair is known any more" if gone else ""
 
 
 def _found(pool: _Pool, query: Query, media_id: str, pair_id: str | None, limit: int) -> MediaStory:
@@ -148,7 +154,7 @@ def _found(pool: _Pool, query: Query, media_id: str, pair_id: str | None, limit:
     total = query.rows(
         "SELECT count(*) AS candidates, count(DISTINCT (snapshot, archive)) AS archives FROM candidates")[0]
     if not total["candidates"] and not refused:
-        raise CurationError(f"media {media_id} is not in the pool of {pool.root}: {_LOOKS}")
+        raise CurationError(f"media {media_id} is not in {pool.root}: no page or table that was read names it")
     first = query.rows(f"SELECT media_url, modality FROM candidates ORDER BY {_PLACE} LIMIT 1")
     places = _places(pool, query, pair_id, limit)
     return MediaStory(

@@ -168,5 +168,5 @@ def _told(row: Row, names: dict[tuple[str, int], str]) -> list[str]:
         *lines,
         f"  entries    {told}{more}",
         f"  balance    keep probability {row['keep_probability']:.4g}, critical threshold "
-        f"{number(row['critical_threshold'])}",
+        f"{number(row['critical_threshold'])} (by the counts after losses)",
     ]

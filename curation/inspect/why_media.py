@@ -10,18 +10,22 @@ from curation.inspect.why_captions import why_caption_lines
 from curation.inspect.why_clips import why_clip_lines
 from curation.inspect.why_manifest import why_manifest_lines
 from curation.inspect.wording import how_many, quoted, size
+from curation.pipeline import ALL_STAGES, MANIFEST_STAGES, MEDIA_STAGES, STAGES, VIDEO_STAGES
 from curation.query import Query, open_query
 from curation.runner.catalog import Catalog
 from curation.runner.stage import Manifest
 from curation.schemas import DUPLICATES, FINAL_PAIRS, MEDIA, Dataset
 from curation.stages.buckets import bucket_name, bucket_of
 
+_AFTER = ALL_STAGES[len(STAGES) :]
+"""Stages after the selection."""
+
 
 def why_media_lines(catalog: Catalog, media_id: str, sample_id: str | None = None) -> list[str]:
     """Lines for a terminal; none where nothing was fetched in this folder. sample_id: of the manifest only that one."""
-    fetch = _visible(catalog, "fetch")
+    fetch, to_come = _visible(catalog, "fetch"), _to_come(catalog)
     if fetch is None:
-        return []
+        return ["", *to_come] if to_come else []
     pairs = catalog.visible("pairs")
     bucket = bucket_name(int(media_id[:8], 16) % int(pairs.settings["media_buckets"]))
     with open_query(catalog.store) as query:
@@ -44,7 +48,29 @@ def why_media_lines(catalog: Catalog, media_id: str, sample_id: str | None = Non
             lines.append(f"final      {how_many(int(final), 'pair')} of it after duplicates and rebalance")
             lines += why_caption_lines(catalog, query, media_id, bucket)
         lines += why_manifest_lines(catalog, query, media_id, bucket, sample_id)
-    return lines
+    return [*lines, *to_come]
+
+
+def _to_come(catalog: Catalog) -> list[str]:
+    """What of the folder's run is not there yet. No folder holds its recipe: one that has fetched makes a manifest."""
+    begun = catalog.store.names("_runs")
+    if "fetch" not in begun:
+        return []
+    videos = {stage.name for stage in VIDEO_STAGES}
+    asked = begun | {stage.name for stage in (*MEDIA_STAGES, *MANIFEST_STAGES)} - (videos - begun)
+    asked |= videos if begun & videos else set()
+    asked |= {"chosen_captions"} if "captions" in begun else set()
+    missing = [stage.name for stage in _AFTER if stage.name in asked and not catalog.is_fresh(stage.name)]
+    if catalog.is_fresh("manifest"):  # what else is outdated may be of an earlier recipe
+        missing = [name for name in missing if catalog.pointer(name) is None]
+    if not missing:
+        return []
+    last = "manifest" if "manifest" in missing else missing[0]
+    before = missing[: missing.index(last)]
+    state = "not made yet" if catalog.pointer(last) is None else "not up to date"
+    if not before:
+        return [f"{last:<10} {state}: `curation run` makes it"]
+    return [f"{last:<10} {state}, nor what comes before it ({', '.join(before)}): `curation run` makes them"]
 
 
 def _visible(catalog: Catalog, stage: str) -> Manifest | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -12,8 +13,10 @@ from inspect_runs import Folder, links, printed
 
 from curation import commands
 from curation.errors import CurationError, StaleDatasetError, WorkFolderError
+from curation.forget import Request, forget
 from curation.inspect.why import MediaStory, why
 from curation.inspect.why_text import why_lines
+from curation.media.refusals import Tombstones
 from curation.pipeline import STAGES
 from curation.runner.catalog import Catalog
 from curation.storage import Store
@@ -194,9 +197,31 @@ def test_malformed_ids_are_explained(folder: Folder, id: str) -> None:
 
 @pytest.mark.parametrize("id", ["0" * 24, "0" * 32])
 def test_unknown_ids_are_not_in_the_pool(folder: Folder, id: str) -> None:
-    with pytest.raises(CurationError, match=f"{id} is not in the pool of .*24 hex digits") as error:
+    """Which is plain: how an id looks is no matter where it looks as it should."""
+    with pytest.raises(CurationError, match=f"{id} is not in {folder.work}") as error:
         why(folder.catalog, id)
     assert "\n" not in str(error.value)
+    assert "hex digits" not in str(error.value)
+
+
+def test_forgotten_media_are_told_as_such(folder: Folder, tmp_path: Path) -> None:
+    """By media_id and sample_id, with the day where a receipt tells it; of a pair it cannot be told whose it was."""
+    shutil.copytree(folder.work, tmp_path, dirs_exist_ok=True)
+    store = Store.at(tmp_path)
+    media_id, later = _media(folder, "often.jpg"), _media(folder, "de.jpg")
+    pair_id = why(folder.catalog, media_id).pairs[0].pair_id
+    forget(store, Request(media_ids=(media_id,), copies="none"))
+    (receipt,) = (tmp_path / "_forgotten").glob("receipt-*.json")
+    receipt.write_text(receipt.read_text().replace(json.loads(receipt.read_text())["finished_at"][:10], "2026-03-05"))
+    for id in (media_id, media_id.upper(), f"{media_id}-0-1500"):
+        lines = printed(commands.why, id, str(tmp_path)).splitlines()
+        assert lines[0] == f"media      {media_id}"
+        assert lines[1].startswith("forgotten on 2026-03-05 (`curation forget`): nothing of it is kept")
+    with pytest.raises(CurationError, match=f"pair {pair_id} is not in .* Of 1 forgotten media no pair is known"):
+        printed(commands.why, pair_id, str(tmp_path))
+    store.put_json("_forgotten/killed.json", Tombstones(media_ids=frozenset([later])).to_json())
+    assert printed(commands.why, later, str(tmp_path)).splitlines()[1].startswith("forgotten (`curation forget`): ")
+    assert why_lines(why(folder.catalog, later))[0].startswith(f"media      {later}"), "the other folder has it"
 
 
 @pytest.mark.parametrize(("until", "verdict"), [

@@ -73,7 +73,7 @@ def test_a_row_with_its_texts_entries_and_place(tmp_path: Path) -> None:
         '  text       "a dog" (alt.alt, en), chosen by best_source',
         '  or         "x\\x1b[31m\\ny" (vlm.brief), weight 0.25',
         '  entries    "dog", "entry 2"',
-        "  balance    keep probability 0.5, critical threshold 12.5",
+        "  balance    keep probability 0.5, critical threshold 12.5 (by the counts after losses)",
     ]
 
 
@@ -220,6 +220,15 @@ def test_runs_of_a_small_web_to_their_ends(tmp_path: Path) -> None:
         own = _why(found["sample_id"], tmp_path / "b")
         assert sum(line.startswith(f"manifest   {found['sample_id']}: in {found['split']}") for line in own) == 1
         assert own[-1].startswith("shard      shards/") and f"/{found['split']}/00000.tar at byte" in own[-1]
+    media = rows(after, tmp_path / "b", "manifest")[0]["media_id"]
+    for name, told in (
+        ("shards", "shards     not made yet: `curation run` makes it"),
+        ("manifest", "manifest   not made yet: `curation run` makes it"),
+        ("chosen_captions", "manifest   not made yet, nor what comes before it (chosen_captions): `curation run`"),
+        ("media", "manifest   not made yet, nor what comes before it (fetch, near, duplicates, scenes, clips, "),
+    ):
+        (tmp_path / "b" / name / "_current.json").unlink()
+        assert _why(media, tmp_path / "b")[-1].startswith(told)
     whole = _why(rows(before, tmp_path / "a", "manifest")[0]["sample_id"], tmp_path / "a")
     assert not any(line.startswith("shard") for line in whole)
 
