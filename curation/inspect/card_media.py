@@ -61,6 +61,7 @@ ERRORS = {
 _STEPS = {
     "copies": "another copy and its text stand for the picture",
     "not_drawn": "thinned by the counts that are left",
+    "not_fetched": "of modalities that fetch.modalities does not name",
 }
 
 
@@ -111,6 +112,15 @@ def _step(name: str, pairs: int, media: int | None, left_out: dict[str, int]) ->
     return {"step": name, "pairs": pairs, "media": media, "left_out": {k: n for k, n in left_out.items() if n}}
 
 
+def told_steps(section: Row) -> list[Row]:
+    """The funnel from all kept pairs on: those of modalities that are not fetched are a step of their own."""
+    first, *others = section["funnel"]
+    if not section["not_fetched"]:
+        return [first, *others]
+    asked = {**first, "step": "asked for", "left_out": {"not_fetched": section["not_fetched"]}}
+    return [_step(first["step"], first["pairs"] + section["not_fetched"], None, {}), asked, *others]
+
+
 def loss_words(reason: str) -> str:
     """What a step of the funnel left out, in words."""
     return _STEPS.get(reason) or ERRORS.get(reason, reason)
@@ -118,7 +128,8 @@ def loss_words(reason: str) -> str:
 
 def told_losses(section: Row) -> list[tuple[int, str]]:
     """(pairs, words) of all that was left out, largest first."""
-    found = [(number, loss_words(reason)) for step in section["funnel"] for reason, number in step["left_out"].items()]
+    steps = told_steps(section)
+    found = [(number, loss_words(reason)) for step in steps for reason, number in step["left_out"].items()]
     return sorted(found, key=lambda loss: (-loss[0], loss[1]))
 
 
@@ -136,9 +147,6 @@ def media_lines(section: Row) -> list[str]:
         again, days = count(section["passing"]), f"{section['retry_days']:g}"
         limit = f"up to {days} {'day' if days == '1' else 'days'} after they were first asked for"
         lines.append(f"the same command asks again for {again} media that failed for passing reasons, {limit}")
-    if section["not_fetched"]:
-        others = count(section["not_fetched"])
-        lines.append(f"{others} kept pairs are of modalities that fetch.modalities does not name")
     return lines
 
 
@@ -148,7 +156,7 @@ def media_markdown(card: Row) -> list[str]:
     if section is None:
         return []
     rows, before = [], None
-    for step in section["funnel"]:
+    for step in told_steps(section):
         media = "" if step["media"] is None else count(step["media"])
         rows.append(f"| {step['step']} | {count(step['pairs'])} | {media} | {share(ratio(step['pairs'], before))} | |")
         for reason, number in sorted(step["left_out"].items(), key=lambda item: (-item[1], item[0])):

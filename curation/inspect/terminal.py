@@ -14,7 +14,7 @@ from rich.text import Text
 from curation.inspect.card_captions import captions_lines
 from curation.inspect.card_clips import clips_lines, told_pieces
 from curation.inspect.card_manifest import manifest_lines
-from curation.inspect.card_media import media_lines, told_losses
+from curation.inspect.card_media import media_lines, told_losses, told_steps
 from curation.inspect.card_shards import shards_lines, shards_places
 from curation.inspect.card_words import Row, count, losses, plain, ratio, share, target_words, threshold_words
 from curation.inspect.wording import size
@@ -214,10 +214,11 @@ def _media(card: Row, console: Console) -> None:
     _heading(console, "From kept pairs to final pairs, with the share of the line above")
     rows: list[list[str | _Bar]] = []
     before: int | None = None
-    for step in section["funnel"]:
+    steps = told_steps(section)
+    for step in steps:
         of = "" if before is None else share(ratio(step["pairs"], before))
         media = "" if step["media"] is None else f"{count(step['media'])} media"
-        bar = _Bar([(step["pairs"], _KEPT)], section["funnel"][0]["pairs"])
+        bar = _Bar([(step["pairs"], _KEPT)], steps[0]["pairs"])
         rows.append([f"  {step['step']}", count(step["pairs"]), bar, of, media])
         before = step["pairs"]
     _grid(console, "lrbrr", rows)
