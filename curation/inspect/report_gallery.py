@@ -190,7 +190,7 @@ def _facts(row: Row) -> Iterator[str]:
         yield f"{row['width']} × {row['height']}"
     if row.get("duration_ms") is not None:
         start = f" from {clock(row['start_ms'])}" if row["start_ms"] else ""
-        yield f"{row['duration_ms'] / 1000:.3g} s{start}"
+        yield f"{clock(row['duration_ms'])} long{start}"
     yield clipped(row["licence"], _ENTRY_CHARS) if row["licence"] else "no licence known"
 
 
@@ -237,10 +237,23 @@ def _links(row: Row) -> list[Html]:
 
 
 def _balance(material: Material, row: Row) -> str:
+    """When the chosen text is kept; and the sample, which another text of its media may keep more easily."""
     limit = material.tables.rows(
         "SELECT t FROM limits WHERE modality = ? AND lang = ?", [row["modality"], row["vocabulary_lang"]]
     )
-    words = f"kept at every t from {number(row['critical_threshold'])} on"
-    if limit and limit[0]["t"]:
-        words += f" (t is {number(limit[0]['t'])})"
-    return f"{words}; keep probability {number(row['keep_probability'], 3)}"
+    present = f" (t is {number(limit[0]['t'])})" if limit and limit[0]["t"] else ""
+    whole = _kept(row)
+    if not row["texts"]:
+        return _kept(row, present)
+    own = row["texts"][0]
+    if own["critical_threshold"] is None:
+        return f"this text was not drawn by itself; the sample is {_kept(row, present)}"
+    if _kept(own) == whole:
+        return _kept(row, present)
+    return f"this text is {_kept(own, present)}. The sample, by the best of all texts of its media, is {whole}"
+
+
+def _kept(row: Row, present: str = "") -> str:
+    """A text or a sample."""
+    begin = number(row["critical_threshold"])
+    return f"kept at every t from {begin} on{present}; keep probability {number(row['keep_probability'], 3)}"

@@ -10,8 +10,8 @@ from curation.inspect.report_markup import Html
 from curation.inspect.report_material import Material
 from curation.inspect.report_parts import absent, figure, figures, section, table, tiles
 from curation.inspect.report_tables import BINS_PER_OCTAVE
-from curation.inspect.svg import Axis, Bar, Cell, bar_chart, heat_map, key
-from curation.inspect.wording import duration
+from curation.inspect.svg import Axis, Bar, Cell, bar_chart, compact, heat_map, key
+from curation.inspect.wording import clock, duration
 
 Row = dict[str, Any]
 
@@ -47,7 +47,7 @@ def _edge(bin: int) -> float:
 
 
 def _range(bin: int) -> str:
-    return f"{_edge(bin):.3g} to {_edge(bin + 1):.3g}"
+    return f"{compact(_edge(bin))} to {compact(_edge(bin + 1))}"
 
 
 def _bars(bins: Sequence[Row], unit: str, names: Sequence[str]) -> list[Bar]:
@@ -96,8 +96,8 @@ def _shapes(material: Material, *, known: bool) -> Html:
     axes = [Axis(f"{side}, pixels", log=True, low=low, high=high) for side in ("width", "height")]
     wide, square, tall = _orientation(material)
     words = (
-        f"{'As fetched' if known else 'As stored'}; the darker, the more. {share(wide)} are wider than tall, "
-        f"{share(tall)} taller than wide, {share(square)} square."
+        f"{'As fetched' if known else 'As stored'}; the stronger the colour, the more. {share(wide)} are wider than "
+        f"tall, {share(tall)} taller than wide, {share(square)} square."
     )
     return figure("Width and height", words, heat_map("Images by width and height", cells, axes[0], axes[1]))
 
@@ -123,8 +123,8 @@ def clip_lengths(material: Material) -> Html | None:
     facts = tiles(
         [
             (count(found["clips"]), "clips", f"of {count(found['sources'])} videos"),
-            (duration(found["ms"] / 1000), "length in all", f"{found['ms'] / 1000 / found['clips']:.1f} s per clip"),
-            (_seconds(found["median_ms"]), "median length", f"one in ten is longer than {_seconds(found['long_ms'])}"),
+            (duration(found["ms"] / 1000), "length in all", f"{_length(found['ms'] / found['clips'])} per clip"),
+            (_length(found["median_ms"]), "median length", f"one in ten is longer than {_length(found['long_ms'])}"),
             (share(found["with_sound"] / found["clips"]), "with sound", f"{count(found['fps'])} frames/s, the median"),
         ]
     )
@@ -144,8 +144,8 @@ def clip_lengths(material: Material) -> Html | None:
     return section("clips", "Clip lengths", lead, facts, figures(lengths, sizes))
 
 
-def _seconds(ms: float | None) -> str:
-    return "–" if ms is None else f"{ms / 1000:.3g} s"
+def _length(ms: float | None) -> str:
+    return "–" if ms is None else clock(round(ms))
 
 
 def text_lengths(material: Material) -> Html:

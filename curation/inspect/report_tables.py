@@ -319,9 +319,13 @@ class ReportTables:
             GROUP BY ALL ORDER BY modality, lang, step""")
 
     def smaller(self) -> list[Row]:
-        """Per (modality, lang): samples, and those that a t of LOWER_STEPS times the present one keeps."""
+        """Per (modality, lang): samples, and those that a t of LOWER_STEPS times the present one keeps; null below 1.
+
+        No t is below 1.
+        """
         steps = ", ".join(
-            f"count(*) FILTER (critical_threshold <= greatest(1, {step} * t)) AS at_{place}"
+            f"CASE WHEN {step} * any_value(t) >= 1 THEN count(*) FILTER (critical_threshold <= {step} * t) END "
+            f"AS at_{place}"
             for place, step in enumerate(LOWER_STEPS)
         )
         return self.rows(f"""

@@ -19,6 +19,7 @@ Row = dict[str, Any]
 
 _POINTS = 120
 _ROWS = 12
+_AROUND = (0.1, 0.5, 2.0, 10.0)
 _LINES = 4  # languages on one chart
 
 
@@ -49,7 +50,7 @@ def _kept_at(material: Material) -> list[Html]:
         series.append(Series(name, [(x, y) for x, y in points if y > 0], place))
         marks.append(Mark(t, max(kept, 1), place, f"{name}: {count(kept)} pairs at the present t of {count(t)}"))
         legend.append(key(name, place))
-        around = [round(float(size)) for size in histogram.sizes(_around(t))]
+        around = [_size(histogram, t * factor) for factor in _AROUND]
         rows.append([name, count(t), *map(count, (*around[:2], kept, *around[2:]))])
     if not series:
         return []
@@ -74,8 +75,9 @@ def _histograms(material: Material) -> list[tuple[str, str, float, CriticalHisto
     return sorted(found, key=lambda each: (-each[3].total, each[0], each[1]))
 
 
-def _around(t: float) -> list[float]:
-    return [max(1.0, t * factor) for factor in (0.1, 0.5, 2.0, 10.0)]
+def _size(histogram: CriticalHistogram, t: float) -> int | None:
+    """None below 1, which is no t."""
+    return round(float(histogram.sizes([t])[0])) if t >= 1 else None
 
 
 def _samples_at(material: Material) -> list[Html]:
@@ -120,10 +122,7 @@ def _ladder(material: Material) -> list[Html]:
         [
             f"{row['modality']} {row['lang']}",
             count(row["t"]),
-            *(
-                f"{count(row[f'at_{place}'])} ({share(row[f'at_{place}'] / row['samples'])})"
-                for place in range(len(LOWER_STEPS))
-            ),
+            *(_part(row[f"at_{place}"], row["samples"]) for place in range(len(LOWER_STEPS))),
             count(row["samples"]),
         ]
         for row in rows[:_ROWS]
@@ -132,7 +131,13 @@ def _ladder(material: Material) -> list[Html]:
         return []
     titles = ["<", "present t", *(f"samples at {step:g} t" for step in LOWER_STEPS), "at t"]
     heading = element("h4", "Samples of this manifest at parts of t")
-    return [heading, table(titles, listed), *not_shown(len(rows) - _ROWS)]
+    below = any(row[f"at_{place}"] is None for row in rows[:_ROWS] for place in range(len(LOWER_STEPS)))
+    words = [element("p", "A dash: that part of t would be below 1, and no t is.", class_="kind")] if below else []
+    return [heading, *words, table(titles, listed), *not_shown(len(rows) - _ROWS)]
+
+
+def _part(samples: int | None, whole: int) -> str:
+    return count(None) if samples is None else f"{count(samples)} ({share(samples / whole)})"
 
 
 def _whole(material: Material) -> list[Html]:

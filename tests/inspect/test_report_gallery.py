@@ -181,13 +181,34 @@ def test_what_is_said_of_a_sample(tmp_path: Path) -> None:
         words = sample.text(separator=" ", strip=True)
         assert sample.css_first(".said").text() == row["text"]
         assert row["text_kind"] in words and (row["licence"] or "no licence known") in words
-        assert f"from {row['critical_threshold']:,.2f}".rstrip("0").rstrip(".") in words
         assert [node.text() for node in sample.css("details bdi")] == [
             clipped(said["text"], 400) for said in row["texts"][1:]
         ]
         hrefs = [node.attributes["href"] for node in sample.css("a")]
         assert hrefs == [url for url in (row["page_url"], row["media_url"]) if url]
         assert len(sample.css(".entries li")) == len(row["entry_ids"])
+
+
+@pytest.mark.parametrize(
+    ("own", "told"),
+    [
+        ((7.5, 0.25), "this text is kept at every t from 7.5 on; keep probability 0.25. The sample, by the best of all "
+                      "texts of its media, is kept at every t from 3 on; keep probability 0.9"),
+        ((3.0, 0.25), "this text is kept at every t from 3 on; keep probability 0.25. The sample, by the best of all "
+                      "texts of its media, is kept at every t from 3 on; keep probability 0.9"),
+        ((3.0, 0.9), "kept at every t from 3 on; keep probability 0.9"),
+        ((None, None), "this text was not drawn by itself; the sample is kept at every t from 3 on; keep probability "
+                       "0.9"),
+    ],
+)  # fmt: skip
+def test_the_numbers_below_a_text_are_its_own(tmp_path: Path, own: tuple[Any, Any], told: str) -> None:
+    rows = manifest_table(3, seed=4, videos=0.0).to_pylist()
+    for row in rows:
+        row |= {"critical_threshold": 3.0, "keep_probability": 0.9}
+        row["texts"][0] |= {"critical_threshold": own[0], "keep_probability": own[1]}
+    write_manifest(tmp_path, pa.Table.from_pylist(rows, schema=MANIFEST.schema), entries=False)
+    for sample in Page(report(tmp_path)).samples():
+        assert [node.text() for node in sample.css(".facts")][-2] == told
 
 
 def picture(sample: Any) -> np.ndarray[Any, Any]:
@@ -269,6 +290,8 @@ def test_what_was_forgotten_is_shown_nowhere(tmp_path: Path) -> None:
     write_manifest(tmp_path, 40, seed=5, with_bytes=True)
     before = write_report(tmp_path)
     assert not before.notices
+    forget(Store.at(tmp_path), Request(urls=("http://never.example/there.jpg",)))
+    assert not write_report(tmp_path).notices  # it took nothing out
     gone = Page((tmp_path / REPORT_HTML).read_text()).samples()[0].css_first(".body > p:last-child").text()
     (row,) = [row for row in manifest_table(40, seed=5).to_pylist() if row["sample_id"] == gone]
     forget(Store.at(tmp_path), Request(media_ids=(row["media_id"],), copies="none"))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import pyarrow as pa
 import pytest
 from card_pools import make_pool, make_recipe, publish
 from report_reading import Page
@@ -16,7 +17,8 @@ from report_reading import Page
 from curation.inspect.card import write_card
 from curation.inspect.card_words import count, share
 from curation.inspect.report import report
-from curation.inspect.wording import size
+from curation.inspect.wording import clock, size
+from curation.schemas import MANIFEST
 from curation.testing.manifests import manifest_table, write_manifest
 
 Row = dict[str, Any]
@@ -140,7 +142,7 @@ def test_clip_lengths(page: Page, rows: list[Row]) -> None:
     words = page.words("clips")
     assert f"clips {count(len(clips))}" in words
     assert f"of {count(len({row['media_id'] for row in clips}))} videos" in words
-    assert f"{statistics.median(row['duration_ms'] for row in clips) / 1000:.3g} s" in words
+    assert f"median length {clock(round(statistics.median(row['duration_ms'] for row in clips)))} " in words
     table = page.table("clips", "with sound", "without")
     loud = sum(row["has_audio"] for row in clips)
     told = [sum(int(row[name].replace(",", "")) for row in table) for name in ("with sound", "without")]
@@ -151,23 +153,48 @@ def test_clip_lengths(page: Page, rows: list[Row]) -> None:
     }
 
 
+def test_no_number_is_written_with_a_power_of_ten(tmp_path: Path) -> None:
+    table = manifest_table(40, seed=1, videos=0.5).to_pylist()
+    for made in table:
+        made.update(width=1500, height=1100, original_width=30_000, original_height=20_000)
+        if made["modality"] == "video":
+            made["duration_ms"] = 1_234_567
+    write_manifest(tmp_path, pa.Table.from_pylist(table, schema=MANIFEST.schema))
+    page = Page(report(tmp_path))
+    assert not re.search(r"\de[+-]\d", page.tree.text())
+    assert {row["pixels"] for found in page.tables("images") for row in found if "pixels" in row} == {
+        "1,024 to 1,448", "16.38k to 23.17k"
+    }  # fmt: skip
+    assert "median length 20:34.567 " in page.words("clips")
+    assert "20:34.567 long" in page.words("gallery")
+
+
+def test_the_heat_map_is_explained_for_light_and_dark(page: Page) -> None:
+    assert "the stronger the colour, the more" in page.words("images") and "darker" not in page.words("images")
+
+
 def test_samples_at_parts_of_t(page: Page, rows: list[Row], folder: Path) -> None:
     from curation.inspect.views import connect
 
     with connect(folder) as database:
         known = database.execute("SELECT DISTINCT modality, vocabulary_lang, threshold FROM entry_probabilities")
         limits = {(modality, lang): t for modality, lang, t in known.fetchall()}
-    table = page.table("t", "samples at 0.5 t")
-    assert len(table) == min(12, len({(row["modality"], row["vocabulary_lang"]) for row in rows}))
-    for told in table:
-        modality, lang = told[""].split(" ")
-        same = [row for row in rows if (row["modality"], row["vocabulary_lang"]) == (modality, lang)]
-        own = [row["critical_threshold"] for row in same]
-        t = limits[modality, lang]
-        assert told["at t"] == count(len(own))
-        for part in (0.1, 0.2, 0.5):
-            kept = sum(critical <= max(1.0, part * t) for critical in own)
-            assert told[f"samples at {part:g} t"] == f"{count(kept)} ({share(kept / len(own))})"
+        asked = "SELECT count(*) FROM manifest WHERE modality = ? AND vocabulary_lang = ? AND critical_threshold <= ?"
+        dashes = 0
+        table = page.table("t", "samples at 0.5 t")
+        assert len(table) == min(12, len({(row["modality"], row["vocabulary_lang"]) for row in rows}))
+        for told in table:
+            modality, lang = told[""].split(" ")
+            own = sum((row["modality"], row["vocabulary_lang"]) == (modality, lang) for row in rows)
+            t = limits[modality, lang]
+            assert told["at t"] == count(own)
+            for part in (0.1, 0.2, 0.5):
+                kept = database.execute(asked, [modality, lang, part * t]).fetchall()[0][0]
+                below = part * t < 1
+                dashes += below
+                assert told[f"samples at {part:g} t"] == ("–" if below else f"{count(kept)} ({share(kept / own)})")
+    assert ("A dash: that part of t would be below 1" in page.words("t")) == bool(dashes)
+    assert 0 < dashes < 3 * len(table)
 
 
 def test_the_curve_of_a_smaller_t_ends_at_all_samples_and_never_falls(page: Page, rows: list[Row]) -> None:
@@ -245,8 +272,11 @@ def test_kept_pairs_at_other_thresholds(tmp_path: Path) -> None:
         criticals = [pair["critical_threshold"] for pair in pool.matches if pair["vocabulary_lang"] == lang]
         t = pool.thresholds[modality][lang]
         assert told["at t"] == count(sum(critical <= t for critical in criticals))
-        for title, factor in (("at t / 2", 0.5), ("at 2 t", 2.0), ("at 10 t", 10.0)):
-            at = max(1.0, t * factor)
+        for title, factor in (("at t / 10", 0.1), ("at t / 2", 0.5), ("at 2 t", 2.0), ("at 10 t", 10.0)):
+            at = t * factor
+            if at < 1:
+                assert told[title] == "–"
+                continue
             near = [sum(critical <= at * slack for critical in criticals) for slack in (1 / 1.02, 1.02)]
             assert near[0] <= int(told[title].replace(",", "")) <= near[1]
 
