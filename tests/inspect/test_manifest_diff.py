@@ -205,7 +205,7 @@ def test_a_folder_and_its_export_are_the_same(tmp_path: Path) -> None:
     assert (diff.all_a, diff.all_b, diff.both, diff.only_a, diff.only_b) == (300, 300, 300, 0, 0)
     assert not any(diff.changed.values())
     assert all(not changes.losses and not changes.gains for changes in diff.changes)
-    assert len(diff.changes) == 8
+    assert len(diff.changes) == 9
     assert diff.notes == [f"{tmp_path}/out does not name its entries: they are taken to be those of {tmp_path}/work"]
 
 
@@ -310,8 +310,8 @@ def _bad(folder: Path) -> dict[str, tuple[str, str]]:
     (folder / "run" / "_runs").mkdir(parents=True)
     (folder / "run" / "_runs" / "x").touch()
     return {
-        "none": ("none", "nothing at .*none: give"),
-        "empty": ("empty", "no table file in the folder"),
+        "none": ("none", "nothing at .*none: `curation run` makes"),
+        "empty": ("empty", "empty has no manifest, "),
         "csv": ("a.csv", "a.csv is no Parquet file: give a work folder"),
         "broken": ("broken.parquet", "cannot read .*broken.parquet"),
         "keyless": ("keyless.parquet", "has no column sample_id; it has media_id, text: give a work folder"),
