@@ -140,7 +140,7 @@ def forget(
             store.remove(REPORT_HTML)  # which may show them; `curation report` makes it anew
             gone = found.here | earlier.media_ids
             if missing := sum(not ids & gone for ids in found.asked):
-                say(f"{missing:,} of the named media are not here, and will not be")
+                say(_missing_words(missing))
             out = TakingOut(store, catalog, Tombstones.read(store), lease)
             out.run()
             receipt = _receipt(request, found, out, tombstone)
@@ -150,6 +150,11 @@ def forget(
         f"{out.bytes_removed:,} bytes removed"
     )
     return receipt
+
+
+def _missing_words(count: int) -> str:
+    was, it, turns = ("was", "it", "turns") if count == 1 else ("were", "they", "turn")
+    return f"{count:,} of the named media {was} not found here; {it} will be refused if {it} {turns} up"
 
 
 def _put_tombstone(store: Store, new: Tombstones, earlier: Tombstones) -> str | None:

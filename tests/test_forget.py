@@ -311,7 +311,10 @@ def test_what_comes_later_is_not_asked_for_or_not_kept(folder: Path, server: Fau
     _run(recipe, store := Store.at(folder / "later"))
     told: list[str] = []
     forget(store, Request(urls=(_url(server, 20),), domains=("c.test",)), say=told.append)
-    assert "1 of the named media are not here, and will not be" in told
+    assert "1 of the named media was not found here; it will be refused if it turns up" in told
+    told.clear()
+    forget(store, Request(urls=(_url(server, 30), _url(server, 31))), say=told.append)
+    assert "2 of the named media were not found here; they will be refused if they turn up" in told
     pq.write_table(pa.table({"url": [_url(server, 1)], "caption": [_text(1)]}), folder / "urls.parquet")
     _run(recipe, other := Store.at(folder / "other"))
     first = _ledger(other)[media_id(_url(server, 1))]

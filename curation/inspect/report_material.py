@@ -15,7 +15,7 @@ from curation.inspect.card import CARD_JSON, card_sections
 from curation.inspect.report_tables import ReportTables
 from curation.inspect.views import connect, dataset
 from curation.inspect.wording import how_many
-from curation.media.refusals import Tombstones
+from curation.media.takedowns import takedowns
 from curation.pipeline import ALL_STAGES, STAGES
 from curation.runner.catalog import Catalog
 from curation.storage import Store
@@ -132,10 +132,10 @@ def _versions(catalog: Catalog) -> dict[str, str]:
 
 
 def _forgotten(store: Store) -> list[str]:
-    media_ids = Tombstones.read(store).media_ids
-    if not media_ids:
+    taken_out = sum(takedown.taken_out for takedown in takedowns(store))
+    if not taken_out:
         return []
-    media = how_many(len(media_ids), "media", "media")
+    media = how_many(taken_out, "media", "media")
     return [
         f"{media} were forgotten (`curation forget`): what is counted from the manifest is without them, steps that "
         "came before may still count them."

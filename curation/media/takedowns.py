@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from curation.media.refusals import FOLDER, RECEIPT, Tombstones
 from curation.storage import Store
@@ -10,13 +11,13 @@ from curation.storage import Store
 
 @dataclass(frozen=True)
 class Takedown:
-    """One `curation forget`. here: of its media those that the folder held; finished_at: ISO 8601.
+    """One `curation forget`. taken_out: media that the folder held, at most; finished_at: ISO 8601.
 
-    Both are None where it was stopped: then the command that finished it has a receipt of its own.
+    finished_at is None where it was stopped: the command that finished it has a receipt of its own.
     """
 
     media_ids: frozenset[str]
-    here: int | None
+    taken_out: int
     finished_at: str | None
 
 
@@ -26,10 +27,20 @@ def takedowns(store: Store) -> list[Takedown]:
     receipts = {name for name in names if name.startswith(RECEIPT)}
     told = {}
     for name in sorted(receipts):
-        receipt = store.read_json(f"{FOLDER}/{name}") or {}
-        told[receipt.get("tombstone")] = receipt.get("media_here"), receipt.get("finished_at")
+        receipt = store.read_json(f"{FOLDER}/{name}")
+        told[receipt.get("tombstone")] = receipt
     found = []
     for name in sorted(names - receipts):
         path = f"{FOLDER}/{name}"
-        found.append(Takedown(Tombstones.from_json(store.read_json(path)).media_ids, *told.get(path, (None, None))))
+        media_ids, receipt = Tombstones.from_json(store.read_json(path)).media_ids, told.get(path, {})
+        found.append(Takedown(media_ids, _taken_out(receipt, len(media_ids)), receipt.get("finished_at")))
     return found
+
+
+def _taken_out(receipt: dict[str, Any], named: int) -> int:
+    """Of so many media. A stopped command does not tell it, nor what a folder held without links and ledger."""
+    if not receipt:
+        return named
+    if here := int(receipt.get("media_here", 0)):
+        return min(here, named)
+    return named if receipt.get("files") or receipt.get("shards") else 0
