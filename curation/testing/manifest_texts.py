@@ -88,7 +88,7 @@ class Concepts:
         self.all_entries = pa.concat_arrays(list(self.entries.values()))
         self.all_counts = np.concatenate(list(self.counts.values()))
         self.probabilities = np.concatenate(
-            [np.minimum(1, self.thresholds[lang] / self.counts[lang]) for lang in LANGUAGES]
+            [self.thresholds[lang] / np.maximum(self.thresholds[lang], self.counts[lang]) for lang in LANGUAGES]
         )
 
     def pick(self, langs: Indices, u: Floats) -> Indices:
