@@ -145,7 +145,8 @@ def clip_lengths(material: Material) -> Html | None:
 
 
 def _length(ms: float | None) -> str:
-    return "–" if ms is None else clock(round(ms))
+    """To a tenth of a second, which is as much as a median of lengths tells."""
+    return "–" if ms is None else clock(100 * round(ms / 100))
 
 
 def text_lengths(material: Material) -> Html:
