@@ -113,7 +113,7 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str) -
             each = _changes(old, {}, f"{name}.")
             found |= {name: "gone"} if key not in after and len(each) > _EACH and not is_item else each
         elif _holds_groups(old) or _holds_groups(new):
-            found |= _changes(*({f"{key}[{i}]": item for i, item in enumerate(of or ())} for of in (old, new)), prefix)
+            found |= _changes(_items(key, old), _items(key, new), prefix)
         else:
             found[name] = _change(old, new)
     return found
@@ -121,6 +121,10 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str) -
 
 def _holds_groups(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(item, Mapping) for item in value)
+
+
+def _items(name: str, value: Any) -> dict[str, Any]:
+    return {f"{name}[{place}]": item for place, item in enumerate(value or ())}
 
 
 def _change(old: Any, new: Any) -> str:
