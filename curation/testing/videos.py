@@ -181,7 +181,9 @@ def _encode(path: Path, frames: Iterator[Pixels], times: Sequence[Fraction], end
         video.codec_context.gop_size = style.gop
         video.codec_context.thread_count = 1
         if video.codec_context.name == "libx264":
-            video.options = {"crf": "20", "preset": "veryfast", "bf": str(style.b_frames), "sc_threshold": "0"}
+            # without mbtree: its AVX-512 code gave other bytes in every fifth process that had used memory before
+            video.options = {"crf": "20", "preset": "veryfast", "bf": str(style.b_frames), "sc_threshold": "0",
+                             "mbtree": "0"}  # fmt: skip
         elif video.codec_context.name.startswith("libvpx"):
             video.options = {"deadline": "realtime", "cpu-used": "8", "b": "600k"}
         track: Any = None
