@@ -10,11 +10,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from curation.digests import digest
 from curation.errors import InputError
 from curation.storage import Store
 from curation.training.balancing import EntryCounts
-from curation.training.plan import Consumer, Ints, consumer_here
+from curation.training.kept import Kept
+from curation.training.plan import Consumer, Ints, consumer_here, distributed_rank
 from curation.training.reading import Reading
 from curation.training.shard_sets import Location, is_work_folder, shard_set
 from curation.training.sources import ManifestSource, Source, TarSource
@@ -35,41 +38,91 @@ log = logging.getLogger("curation.training")
 class _Samples(_Base):  # type: ignore[misc]
     """Samples of a source, divided among ranks and workers. See `curation.training`."""
 
-    def __init__(self, source: Source, reading: Reading, counts: EntryCounts | None, here: Consumer) -> None:
+    def __init__(
+        self, source: Source, reading: Reading, counts: EntryCounts | None, rank: int | None, world: int | None
+    ) -> None:
         super().__init__()
-        self.reading, self.here = reading, here
-        self.stream = Stream(source, reading, counts)
-        self.fingerprint = digest(source.fingerprint, reading.told())
+        self.reading = reading
+        self._given = None if rank is None and world is None else consumer_here(rank, world)
+        self._settled = self._given
+        self._epoch = _shared(1, "int64")  # workers that stay see it change
+        self._sizes, self._changes, self._seen = _shared(len(source.sizes), "int64"), _shared(1, "int64"), 0
+        self._sizes[:] = torch.from_numpy(source.sizes)
+        kept = None if reading.even is None else Kept(source.sizes, _shared)
+        self._room = source.sizes
+        self.stream = Stream(source, reading, counts, kept)
+
+    @property
+    def fingerprint(self) -> str:
         """Of what decides which samples come when."""
-        self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()  # workers that stay see it change
-        self._kept = torch.zeros(len(source.sizes) + 1, dtype=torch.int64).share_memory_()
-        self._kept[-1] = -1  # the epoch that was counted
+        return digest(self.stream.source.fingerprint, self.reading.told())
+
+    @property
+    def here(self) -> Consumer:
+        """This process's rank, settled when it is first asked for. Raises InputError where torch.distributed was set up
+        later and says another.
+        """
+        if self._settled is None:
+            self._settled = consumer_here()
+        if self._given is None and (told := distributed_rank()) is not None:
+            here = (self._settled.rank, self._settled.world)
+            if told != here:
+                raise InputError(
+                    f"the data set was read as rank {here[0]} of {here[1]} before torch.distributed said rank "
+                    f"{told[0]} of {told[1]}: call init_process_group first, or give rank and world"
+                )
+        return self._settled
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Workers that are spawned know nothing of torch.distributed: they are told the rank, where there is one."""
+        if self._settled is None and (consumer := consumer_here()) != Consumer():
+            self._settled = consumer
+        return dict(self.__dict__)
 
     @property
     def epoch(self) -> int:
         return int(self._epoch.item())
 
     def set_epoch(self, epoch: int) -> None:
-        """Of what is read from the next iterator on; ranks agree on it by themselves. To be called between epochs."""
+        """Of what is read from the next iterator on; ranks agree on it by themselves. To be called between epochs, in
+        the main process: what was forgotten meanwhile is left out from now on.
+        """
+        self.point_to(epoch)
+        self.renew()
+
+    def point_to(self, epoch: int) -> None:
+        """The same without a look at what was forgotten: what is read stays as it is."""
         self._epoch[0] = epoch
 
+    def renew(self) -> None:
+        """Looks what was forgotten, and tells workers that stay. Raises InputError where parts came or went."""
+        source = self.stream.source
+        if not source.renew():
+            return
+        if (source.sizes > self._room).any():
+            raise InputError("shards hold more samples than they did: begin with a new data set")
+        self._sizes[:] = torch.from_numpy(source.sizes)
+        self._changes += 1
+        self._seen = int(self._changes)
+
+    def catch_up(self) -> None:
+        """In a worker: looks where the main process has found that something changed."""
+        if int(self._changes) != self._seen:
+            self.stream.source.renew()
+            self._seen = int(self._changes)
+
     def prepare(self) -> None:
-        """Counts what an epoch keeps where ranks are to get equally many of it: before workers start, once per epoch
-        of a redraw, else once.
+        """Settles the rank, and counts what an epoch keeps where ranks are to get equally many of it: before workers
+        start.
         """
-        epoch = self.epoch if self.reading.redraw else 0
-        if self.stream.counts_first and int(self._kept[-1]) != epoch:
-            self._kept[:-1] = torch.from_numpy(self.stream.kept(epoch))
-            self._kept[-1] = epoch
+        if self.here and self.stream.counts_first:
+            self.stream.kept(self.epoch)
 
     @property
     def sizes(self) -> Ints:
-        """Samples per part, int64; where `prepare` counts, of the epoch."""
-        if not self.stream.counts_first:
-            return self.stream.source.sizes
-        self.prepare()
-        kept: Ints = self._kept[:-1].numpy()
-        return kept
+        """Samples per part, int64; where `prepare` counts, of the epoch that was prepared."""
+        kept = self.stream.counts
+        return np.asarray(self._sizes) if kept is None else kept
 
     def samples(self, share: Share, tally: Tally) -> Iterator[tuple[int, Sample]]:
         """(how many of the share are done with this one, the sample). tally: is added to."""
@@ -78,11 +131,18 @@ class _Samples(_Base):  # type: ignore[misc]
     def __iter__(self) -> Iterator[Sample]:
         """One epoch of this rank, or of this worker of it."""
         info = torch.utils.data.get_worker_info()
+        self.catch_up()
+        self.prepare()
         consumer = self.here if info is None else replace(self.here, worker=info.id, workers=info.num_workers)
         tally: Tally = Counter()
         for _, sample in self.samples(Share(self.epoch, consumer), tally):
             yield sample
         tell(tally)
+
+
+def _shared(count: int, kind: str) -> Any:
+    """Zeros that processes share."""
+    return torch.zeros(count, dtype=getattr(torch, kind)).share_memory_()
 
 
 class ShardDataset(_Samples):
@@ -107,7 +167,7 @@ class ShardDataset(_Samples):
         """
         reading = reading or Reading()
         shards = shard_set(location, split)
-        super().__init__(TarSource(shards), reading, _counts(reading, location), consumer_here(rank, world))
+        super().__init__(TarSource(shards), reading, _counts(reading, location), rank, world)
 
 
 class ManifestDataset(_Samples):
@@ -134,7 +194,7 @@ class ManifestDataset(_Samples):
         files = Catalog(store, ALL_STAGES).files(MANIFEST.name)
         names = [file.removeprefix(f"{store.root}/") for file in files]
         source = ManifestSource(store, names, split, _columns(reading))
-        super().__init__(source, reading, _counts(reading, location), consumer_here(rank, world))
+        super().__init__(source, reading, _counts(reading, location), rank, world)
 
 
 def tell(tally: Tally) -> None:

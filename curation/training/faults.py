@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-from curation.errors import CurationError
+from curation.errors import CurationError, InputError
 
 
 class Fault(StrEnum):
@@ -34,6 +34,10 @@ class SampleFaultError(CurationError):
         error = cls(detail)
         error.fault = fault
         return error
+
+
+class NoSplitError(InputError):
+    """There are samples, but none of the split that is asked for."""
 
 
 HOSTILE: Final = (KeyError, TypeError, ValueError, AttributeError, OverflowError)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -53,7 +53,7 @@ class Loader:
         self.counts: Tally = Counter()
         """Of the epoch that runs, or of the last one: samples, `left_out:REASON`, `skipped:REASON`, stand_ins."""
         self._workers = max(1, num_workers)
-        self._done, self._turn, self._begins = [0] * self._workers, 0, True
+        self._done, self._turn, self._begins, self._is_over = [0] * self._workers, 0, True, False
         self._batches = _Batches(dataset, batch_size, self._workers, drop_last=drop_last)
         self._batches.collate = collate or stacked
         self._torch = torch.utils.data.DataLoader(
@@ -61,17 +61,26 @@ class Loader:
         )
 
     def __iter__(self) -> Iterator[Batch]:
-        """The rest of the epoch: all of it, but after load_state_dict or where an iteration was left."""
-        self.dataset.set_epoch(self.epoch)
+        """The rest of the epoch: all of it, but after load_state_dict or where an iteration was left. One that was left
+        with its last batch is over, and the next one begins.
+
+        A batch is given when the next one is there, so that the last is known to be that.
+        """
+        if self._is_over:
+            self._finish()
+        self.dataset.point_to(self.epoch)
+        if self._begins:
+            self.dataset.renew()
         self.dataset.prepare()
         self._batches.put(self._done, self._turn)
         if self._begins:
             self.counts, self._begins = Counter(), False
-        for worker, done, counts, batch in self._torch:
-            self._done[worker], self._turn = done, (worker + 1) % self._workers
-            self.counts.update(counts)
-            if batch is not None:
-                yield batch
+        for told, is_last in _with_last(_with_batches(self._torch)):
+            for worker, done, counts, _ in told:
+                self._done[worker], self._turn = done, (worker + 1) % self._workers
+                self.counts.update(counts)
+            self._is_over = is_last
+            yield from (batch for *_, batch in told if batch is not None)
         self._finish()
 
     def _finish(self) -> None:
@@ -83,33 +92,47 @@ class Loader:
 
     def set_epoch(self, epoch: int) -> None:
         """To the begin of an epoch."""
-        self.epoch, self._done, self._turn, self._begins = epoch, [0] * self._workers, 0, True
+        self.epoch, self._done, self._turn = epoch, [0] * self._workers, 0
+        self._begins, self._is_over = True, False
 
     def __len__(self) -> int:
         """Batches of a whole epoch. Raises TypeError where only reading shows what balance leaves out."""
-        stream, sizes = self.dataset.stream, self.dataset.sizes
+        stream = self.dataset.stream
         if stream.is_sifted and not stream.counts_first:
             raise TypeError("the number of batches is not known before they are read: balance leaves out samples")
-        batch, begin = self._batches.size, Share(self.epoch, batch=self._batches.size)
-        shares = (replace(begin, consumer=self._batches.consumer(worker)) for worker in range(self._workers))
-        samples = [stream.size(share, sizes) for share in shares]
+        self.dataset.point_to(self.epoch)
+        self.dataset.prepare()
+        batch = self._batches.size
+        samples = self._shares(self.dataset.here)
         return sum(count // batch if self._batches.drop_last else -(-count // batch) for count in samples)
+
+    def _shares(self, of: Consumer) -> list[int]:
+        """Samples of every worker of a rank."""
+        begin = Share(self.epoch, batch=self._batches.size)
+        shares = (
+            replace(begin, consumer=replace(of, worker=worker, workers=self._workers))
+            for worker in range(self._workers)
+        )
+        return [self.dataset.stream.size(share, self.dataset.sizes) for share in shares]
 
     def state_dict(self) -> dict[str, Any]:
         """Where it stands: plain values, for this rank."""
+        ends = self._is_over
         return {
             **self._told(),
-            "epoch": self.epoch,
-            "done": list(self._done),
-            "turn": self._turn,
-            "begins": self._begins,
+            "epoch": self.epoch + ends,
+            "done": [0] * self._workers if ends else list(self._done),
+            "turn": 0 if ends else self._turn,
+            "begins": ends or self._begins,
+            "left": ends,  # with its last batch, when other ranks may have one more
             "counts": dict(self.counts),
             "rank": self.dataset.here.rank,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on where a state was taken. One of another rank will do where ranks keep step: without samples that
-        balance or faults took out. Raises InputError where it is of other data, or of another number of processes.
+        """Goes on where a state was taken. One of another rank will do where that rank's place is this one's, too: at
+        the begin of an epoch, with `even`, or as long as nothing is left out or skipped and their shares are equal.
+        Raises InputError where it is not, or of other data, or of another number of processes.
         """
         for name, own in self._told().items():
             if state.get(name) != own:
@@ -117,12 +140,29 @@ class Loader:
                     f"the state has {name} {state.get(name)}, this loader {own}: make both the same, or begin its "
                     f"epoch anew with set_epoch({state.get('epoch')})"
                 )
-        here, counts = self.dataset.here.rank, Counter[str](state["counts"])
-        if state["rank"] != here and set(+counts) - {SAMPLES}:
-            raise InputError(f"the state is of rank {state['rank']}, this is {here}, and ranks have left out different "
-                             "samples: every rank has to save its own")  # fmt: skip
+        here = self.dataset.here
+        if state["rank"] != here.rank and not self._is_here(state, replace(here, rank=state["rank"])):
+            raise InputError(
+                f"the state is of rank {state['rank']}, this is {here.rank}, and ranks need not have come equally far: "
+                "let every rank save its own, or read with even='drop' or even='repeat', or begin its epoch anew with "
+                f"set_epoch({state['epoch']})"
+            )
         self.epoch, self._done, self._turn = state["epoch"], list(state["done"]), state["turn"]
-        self._begins, self.counts = state["begins"], counts
+        self._begins, self.counts, self._is_over = state["begins"], Counter(state["counts"]), False
+
+    def _is_here(self, state: dict[str, Any], other: Consumer) -> bool:
+        """Whether this rank stands where another one did."""
+        done, batch = state["done"], self._batches.size
+        if self.dataset.reading.even is not None or not (any(done) or state["left"]):
+            return True
+        if self.dataset.stream.is_sifted or self.dataset.reading.on_error == "skip":
+            return False
+        shares = list(zip(done, self._shares(self.dataset.here), self._shares(other), strict=True))
+        if state["left"]:
+            whole = not self._batches.drop_last
+            return all(own == its or (whole and -(-own // batch) == -(-its // batch)) for _, own, its in shares)
+        # workers whose shares differ take their turns alike as long as a whole batch is left of both
+        return all(own == its or at + batch <= min(own, its) for at, own, its in shares)
 
     def _told(self) -> dict[str, Any]:
         """What has to be the same for an epoch to be taken up."""
@@ -157,6 +197,8 @@ class _Batches(_Base):  # type: ignore[misc]
 
     def __iter__(self) -> Iterator[Told]:
         info = torch.utils.data.get_worker_info()
+        if info is not None:
+            self.dataset.catch_up()
         worker = (int(self._turn) + (0 if info is None else info.id)) % self.workers
         share = Share(self.dataset.epoch, self.consumer(worker), int(self._done[worker]), self.size)
         tally: Tally = Counter()
@@ -177,6 +219,36 @@ def _taken(tally: Tally) -> dict[str, int]:
     counts = dict(tally)
     tally.clear()
     return counts
+
+
+def _with_batches(tolds: Iterable[Told]) -> Iterator[list[Told]]:
+    """What workers tell up to each batch, and behind the last one."""
+    some: list[Told] = []
+    for told in tolds:
+        some.append(told)
+        if told[3] is not None:
+            yield some
+            some = []
+    if some:
+        yield some
+
+
+def _with_last(groups: Iterator[list[Told]]) -> Iterator[tuple[list[Told], bool]]:
+    """What was told, and whether no batch comes behind it. A mistake is raised when it is its turn."""
+    held: list[Told] = next(groups, [])
+    while held:
+        error, after = None, []
+        try:
+            after = next(groups, [])
+        except Exception as raised:  # noqa: BLE001
+            error = raised
+        is_last = error is None and not (after and after[-1][3] is not None)
+        yield (held + after if is_last else held), is_last
+        if error is not None:
+            raise error
+        if is_last:
+            return
+        held = after
 
 
 def _as_it_is(told: Told) -> Told:

@@ -140,7 +140,7 @@ def consumer_here(rank: int | None = None, world: int | None = None) -> Consumer
         raise InputError("rank and world belong together: give both or none")
     if rank is not None and world is not None:
         return Consumer(rank, world)
-    told = _distributed() or (os.environ.get("RANK"), os.environ.get("WORLD_SIZE"))
+    told = distributed_rank() or (os.environ.get("RANK"), os.environ.get("WORLD_SIZE"))
     if told == (None, None):
         return Consumer()
     try:
@@ -149,7 +149,8 @@ def consumer_here(rank: int | None = None, world: int | None = None) -> Consumer
         raise InputError(f"RANK={told[0]} and WORLD_SIZE={told[1]} name no rank: set both, or none") from None
 
 
-def _distributed() -> tuple[int, int] | None:
+def distributed_rank() -> tuple[int, int] | None:
+    """(rank, world) of torch.distributed; None where it is not set up."""
     from importlib import import_module
 
     try:

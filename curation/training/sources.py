@@ -12,10 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.digests import digest
-from curation.errors import InputError
 from curation.media.shards import ShardError, read_member
 from curation.storage import Store
-from curation.training.faults import Fault, SampleFaultError
+from curation.training.faults import Fault, NoSplitError, SampleFaultError
 from curation.training.plan import Ints
 from curation.training.shard_sets import ShardSet, open_tar
 from curation.training.tars import read_samples
@@ -68,6 +67,10 @@ class Source(Protocol):
         """Media that are to be left out."""
         ...
 
+    def renew(self) -> bool:
+        """Looks what was forgotten since; whether anything was. Raises InputError where parts came or went."""
+        ...
+
     def read(self, part: int, wanted: Ints, *, rows: bool) -> Iterator[Raw]:
         """Those at the wanted positions, ascending. Raises ShardError where the rest of the part cannot be read."""
         ...
@@ -86,7 +89,22 @@ class TarSource:
 
     def __init__(self, shards: ShardSet) -> None:
         self._shards = shards
-        self.sizes, self.fingerprint, self.forgotten = shards.sizes, shards.fingerprint, shards.forgotten
+
+    @property
+    def sizes(self) -> Ints:
+        return self._shards.sizes
+
+    @property
+    def fingerprint(self) -> str:
+        return self._shards.fingerprint
+
+    @property
+    def forgotten(self) -> frozenset[str]:
+        return self._shards.forgotten
+
+    def renew(self) -> bool:
+        before, self._shards = self._shards, self._shards.renewed()
+        return self._shards.fingerprint != before.fingerprint
 
     def read(self, part: int, wanted: Ints, *, rows: bool) -> Iterator[Raw]:
         path, size = self._shards.paths[part], int(self.sizes[part])
@@ -130,18 +148,34 @@ class ManifestSource:
 
         Reads the column `split` of all of them. Raises InputError where the split has no row.
         """
-        from curation.media.refusals import Tombstones
-
-        self._store, self._files = store, tuple(files)
+        self._store, self._files, self._split = store, tuple(files), split
         self._wanted = {*_ADDRESS, *columns}
         found = [_rows_of(store, path, split) for path in self._files]
-        self._rows = [places for places, _ in found]
-        self.sizes = np.array([len(places) for places in self._rows], np.int64)
-        self.forgotten = Tombstones.read(store).media_ids
-        self.fingerprint = digest(self._files, split, self.sizes.tolist())
+        self._rows, self._lengths = [places for places, *_ in found], [length for *_, length in found]
+        self.forgotten = _forgotten(store)
         if not self.sizes.sum():
-            others = ", ".join(sorted(set().union(*(splits for _, splits in found)))) or "none"
-            raise InputError(f"the manifest of {store.root} has no samples of the split {split!r}; of others: {others}")
+            others = ", ".join(sorted(set().union(*(splits for _, splits, _ in found)))) or "none"
+            raise NoSplitError(
+                f"the manifest of {store.root} has no samples of the split {split!r}; of others: {others}"
+            )
+
+    @property
+    def sizes(self) -> Ints:
+        return np.array([len(places) for places in self._rows], np.int64)
+
+    @property
+    def fingerprint(self) -> str:
+        return digest(self._files, self._split, self.sizes.tolist(), sorted(self.forgotten))
+
+    def renew(self) -> bool:
+        """Of files that were written anew since, as their number of rows tells, the split is read again."""
+        before, self.forgotten = self.fingerprint, _forgotten(self._store)
+        for part, path in enumerate(self._files if self.forgotten else ()):
+            with self._store.parquet(path) as file:
+                is_same = file.metadata.num_rows == self._lengths[part]
+            if not is_same:
+                self._rows[part], _, self._lengths[part] = _rows_of(self._store, path, self._split)
+        return self.fingerprint != before
 
     def read(self, part: int, wanted: Ints, *, rows: bool) -> Iterator[Raw]:
         yield from self._raws(part, wanted, self._columns)
@@ -181,11 +215,17 @@ class ManifestSource:
 _ADDRESS: Final = ("sample_id", "media_id", "modality", "path", "offset", "size_bytes", "extension", "text")
 
 
-def _rows_of(store: Store, path: str, split: str) -> tuple[Ints, set[str]]:
-    """Row numbers of a split in a file, and the names of all splits in it."""
+def _forgotten(store: Store) -> frozenset[str]:
+    from curation.media.refusals import Tombstones
+
+    return Tombstones.read(store).media_ids
+
+
+def _rows_of(store: Store, path: str, split: str) -> tuple[Ints, set[str], int]:
+    """Row numbers of a split in a file, the names of all splits in it, and how many rows it has."""
     with store.parquet(path) as file:
         column = file.read(["split"], use_threads=False).column(0)
-    return np.flatnonzero(np.asarray(pc.equal(column, split))), set(pc.unique(column).to_pylist())
+    return np.flatnonzero(np.asarray(pc.equal(column, split))), set(pc.unique(column).to_pylist()), len(column)
 
 
 def _as_raws(rows: pa.Table, path: str, positions: list[int]) -> Iterator[Raw]:

@@ -11,11 +11,13 @@ from typing import Any, Final
 
 import numpy as np
 
+from curation.digests import digest
 from curation.errors import InputError
 from curation.media.shards import ShardError
 from curation.training.balancing import Balancer, EntryCounts
 from curation.training.decoding import formed, media_of, pictures
 from curation.training.faults import HOSTILE, Fault, SampleFaultError, bad_row
+from curation.training.kept import Kept
 from curation.training.plan import Consumer, Epoch, Ints, Piece, stretch
 from curation.training.reading import Reading
 from curation.training.sources import Raw, Source
@@ -54,11 +56,22 @@ class Share:
 class Stream:
     """Reads shares of a source."""
 
-    def __init__(self, source: Source, reading: Reading, counts: EntryCounts | None = None) -> None:
+    def __init__(
+        self, source: Source, reading: Reading, counts: EntryCounts | None = None, kept: Kept | None = None
+    ) -> None:
+        """counts: of entries, where reading.redraw asks for them. kept: memory for what `kept` counts."""
         self.source, self.reading, self._counts = source, reading, counts
-        self.is_sifted = reading.is_sifted or bool(source.forgotten)
-        self._rows = self.is_sifted or bool(reading.columns) or set(reading.texts) != {CHOSEN}
+        self._kept = kept
         self._told: Counter[Fault | None] = Counter()
+
+    @property
+    def is_sifted(self) -> bool:
+        """Whether samples are left out that only their rows tell of."""
+        return self.reading.is_sifted or bool(self.source.forgotten)
+
+    @property
+    def _rows(self) -> bool:
+        return self.is_sifted or bool(self.reading.columns) or set(self.reading.texts) != {CHOSEN}
 
     @property
     def counts_first(self) -> bool:
@@ -66,8 +79,22 @@ class Stream:
         return self.reading.even is not None and self.is_sifted
 
     def kept(self, epoch: int) -> Ints:
-        """Samples per part that an epoch keeps, int64; reads all rows, and no media."""
-        return np.array([len(self._kept_places(part, epoch)) for part in range(len(self.source.sizes))], np.int64)
+        """Samples per part that an epoch keeps, int64. Reads all rows, and no media: once for stored draws, once per
+        epoch of a redraw, and anew when more is forgotten.
+        """
+        kept = self._kept = self._kept or Kept(self.source.sizes)
+        now = digest(epoch if self.reading.redraw else 0, self.source.sizes.tolist(), sorted(self.source.forgotten))
+        mark = int(now[:15], 16) + 1
+        if kept.mark != mark:
+            for part in range(len(self.source.sizes)):
+                kept.put(part, self._kept_places(part, epoch))
+            kept.finish(mark)
+        return kept.counts
+
+    @property
+    def counts(self) -> Ints | None:
+        """What `kept` counted last; None: ranks need no count."""
+        return self._kept.counts if self.counts_first and self._kept is not None else None
 
     def size(self, share: Share, sizes: Ints) -> int:
         """Samples of a share; not all of them need be kept. sizes: as for `samples`."""
@@ -134,8 +161,8 @@ class Stream:
             begin += len(piece)
             if len(places):
                 positions = places - (begin - len(piece)) + piece.start
-                if self.counts_first:
-                    positions = self._kept_places(piece.part, epoch)[positions]
+                if self.counts_first and self._kept is not None:
+                    positions = self._kept.places(piece.part)[positions]
                 yield from zip(places.tolist(), self._sifted(piece.part, positions, epoch), strict=True)
 
     def _sifted(self, part: int, positions: Ints, epoch: int) -> Iterator[Raw | str]:
@@ -161,7 +188,7 @@ class Stream:
             for raw in self.source.rows(part) if positions is None else self.source.read(part, wanted, rows=self._rows):
                 count += 1
                 yield raw
-        except ShardError as error:
+        except (ShardError, InputError) as error:  # the second: it was there, and is gone
             if self.reading.on_error == "raise":
                 raise
             for position in wanted[count:].tolist():

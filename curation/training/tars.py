@@ -213,8 +213,8 @@ class _Tape:
         where = f"{self._name} at byte {self._begin + self._at - BLOCK}"
         told, field_ = block[148:156], block[124:136]
         try:
-            total = int(told.strip(b" \0"), 8)
-            size = int.from_bytes(field_[1:]) if field_[0] == 0x80 else int(field_.strip(b" \0") or b"0", 8)
+            total = _octal(told.strip(b" \0"))
+            size = int.from_bytes(field_[1:]) if field_[0] == 0x80 else _octal(field_.strip(b" \0") or b"0")
         except ValueError:
             raise ShardError(f"{where}: no tar header; the shard is torn, compressed or no tar") from None
         # the checksum is the sum of all bytes, with blanks for itself; adler32's low half is a sum + 1 (mod 65521)
@@ -234,6 +234,13 @@ class _Tape:
             found[name.decode("utf-8", "surrogateescape")] = value.decode("utf-8", "surrogateescape")
             at += int(length)
         return found
+
+
+def _octal(digits: bytes) -> int:
+    """Raises ValueError for all else; int alone would read an `o` behind the first zero."""
+    if not digits.isdigit():
+        raise ValueError(digits)
+    return int(digits, 8)
 
 
 def _name(block: bytes) -> str:

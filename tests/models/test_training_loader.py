@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -24,7 +25,10 @@ from curation.media.shards import Sample, write_shard
 from curation.pipeline import ALL_STAGES
 from curation.runner.catalog import Catalog
 from curation.schemas import MANIFEST
+from curation.storage import Store
 from curation.testing.manifests import write_manifest
+from curation.training.plan import Consumer
+from curation.training.tars import read_samples
 
 torch = pytest.importorskip("torch", reason="extra train")
 
@@ -124,22 +128,86 @@ def test_states_of_other_data_or_processes_are_refused(bed: Any) -> None:
             other.load_state_dict(state)
 
 
+def _state_after(loader: Loader, batches: int) -> tuple[list[list[str]], dict[str, Any]]:
+    return _keys(islice(loader, batches)), loader.state_dict()
+
+
 def test_rank_0_s_state_serves_all_ranks_that_keep_step(bed: Any) -> None:
     def loaders(**options: Any) -> list[Loader]:
         return [Loader(_dataset(bed, rank=rank, world=2, even="repeat", **options), 6, 2) for rank in range(2)]
 
-    expected = [_keys(loader) for loader in loaders()]
-    zero = loaders()[0]
-    assert len(_keys(islice(zero, 4))) == 4
-    for rank, loader in enumerate(loaders()):
-        loader.load_state_dict(zero.state_dict())
-        assert _keys(loader) == expected[rank][4:]
+    for options in ({}, {"modality": "image"}):
+        expected = [_keys(loader) for loader in loaders(**options)]
+        _, state = _state_after(loaders(**options)[0], 4)
+        for rank, loader in enumerate(loaders(**options)):
+            loader.load_state_dict(state)
+            assert _keys(loader) == expected[rank][4:]
     sifted = [Loader(_dataset(bed, rank=rank, world=2, modality="image"), 6) for rank in range(2)]
-    for _ in sifted[0]:
-        break
-    state = sifted[0].state_dict() | {"counts": {"samples": 6, "left_out:modality": 1}}
-    with pytest.raises(InputError, match="the state is of rank 0, this is 1"):
+    _, state = _state_after(sifted[0], 1)
+    with pytest.raises(InputError, match="the state is of rank 0, this is 1, and ranks need not have come equally far"):
         sifted[1].load_state_dict(state)
+    _keys(sifted[0])
+    sifted[1].load_state_dict(sifted[0].state_dict())  # the begin of the next epoch
+    assert sifted[1].epoch == 1
+
+
+@pytest.mark.parametrize("count", [25, 33, 48, 49])
+def test_a_state_that_is_taken_is_exact(tmp_path: Path, count: int) -> None:
+    """Where ranks' shares differ, rank 0's state may be none of rank 1: no sample comes twice or never."""
+    with (tmp_path / "00000.tar").open("wb") as file:
+        write_shard(file, (Sample(f"{n:02d}", {"jpg": b"j", "txt": b"a"}) for n in range(count)))
+
+    def loader(rank: int) -> Loader:
+        return Loader(ShardDataset(tmp_path, reading=Reading(**BYTES), rank=rank, world=2), 4, 2)
+
+    taken = 0
+    whole = [_keys(loader(rank)) for rank in range(2)]
+    for steps in range(len(whole[0]) + 1):
+        _, state = _state_after(loader(0), steps)
+        other = loader(1)
+        try:
+            other.load_state_dict(state)
+        except InputError:
+            continue
+        taken += 1
+        assert other.state_dict()["epoch"] == (steps == len(whole[1]))
+        assert _keys(other) == whole[1][steps:] or steps == len(whole[1])
+    assert taken > (count > 25) and (taken == len(whole[0]) + 1) == (count == 48)
+
+
+@pytest.mark.parametrize("options", [{}, {"t": 2}, {"modality": "image"}, {"even": "drop"}])
+@pytest.mark.parametrize("drop_last", [False, True])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_epoch_that_is_left_with_its_last_batch_is_over(
+    bed: Any, options: dict[str, Any], workers: int, drop_last: bool
+) -> None:
+    def loader() -> Loader:
+        return Loader(_dataset(bed, **options), 16, workers, drop_last=drop_last)
+
+    twice = loader()
+    first, second = _keys(twice), _keys(twice)
+    left = loader()
+    for number, _ in enumerate(left, 1):
+        if number == len(first):
+            break
+    state = json.loads(json.dumps(left.state_dict()))
+    assert (state["epoch"], state["begins"]) == (1, True)
+    assert _keys(left) == second
+    after = loader()
+    after.load_state_dict(state)
+    assert _keys(after) == second and after.epoch == 2
+
+
+def test_a_mistake_is_raised_behind_the_batches_before_it(broken: Path) -> None:
+    with pytest.raises(SampleFaultError):
+        next(iter(Loader(ShardDataset(broken, reading=Reading(shuffle=0)), 1)))
+    loader = Loader(ShardDataset(broken, reading=Reading(shuffle=0)), 1)
+    loader.load_state_dict(loader.state_dict() | {"done": [1], "begins": False})
+    found = []
+    with pytest.raises(SampleFaultError):
+        for batch in loader:
+            found += batch["key"]
+    assert found == [f"{n:02d}" for n in range(1, 10)] and loader.state_dict()["done"] == [10]
 
 
 def test_even_ranks_have_equally_many_batches(bed: Any) -> None:
@@ -176,12 +244,17 @@ def test_drawn_texts_come_by_weight_and_anew_per_epoch(bed: Any) -> None:
     assert sum(len({drawn[key] for drawn in epochs}) > 1 for key in several) > len(several) * 0.8
 
 
-def test_redrawn_balance_differs_by_epoch(bed: Any, tmp_path: Path) -> None:
+def _fours(bed: Any, folder: Path) -> Path:
+    """Counts of 4 for all entries."""
     entries = [(lang, entry) for lang in {row["vocabulary_lang"] for row in bed[2]} for entry in range(3000)]
     columns = {"modality": ["image"] * len(entries), "count": [4.0] * len(entries)}
     columns |= {"vocabulary_lang": [lang for lang, _ in entries], "entry_id": [entry for _, entry in entries]}
-    pq.write_table(pa.table(columns), tmp_path / "four.parquet")
-    loader = Loader(_dataset(bed, t=1, redraw=True, entries=tmp_path / "four.parquet", modality="image"), 16, 2)
+    pq.write_table(pa.table(columns), folder / "four.parquet")
+    return folder / "four.parquet"
+
+
+def test_redrawn_balance_differs_by_epoch(bed: Any, tmp_path: Path) -> None:
+    loader = Loader(_dataset(bed, t=1, redraw=True, entries=_fours(bed, tmp_path), modality="image"), 16, 2)
     epochs = [frozenset(key for batch in _keys(loader) for key in batch) for _ in range(3)]
     assert len(set(epochs)) == 3
     assert loader.counts["left_out:t"] > 0
@@ -190,6 +263,53 @@ def test_redrawn_balance_differs_by_epoch(bed: Any, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"redraw needs counts of entries: give Reading\.entries"):
         _dataset(bed, t=1, redraw=True)
     assert len(list(Loader(_dataset(bed, ManifestDataset, t=1, redraw=True), 16))) > 0
+
+
+def test_the_number_of_batches_is_that_of_the_epoch_that_comes(bed: Any, tmp_path: Path) -> None:
+    loader = Loader(_dataset(bed, t=1, redraw=True, entries=_fours(bed, tmp_path), modality="image", even="drop"), 1)
+    lengths = []
+    for _ in range(4):
+        lengths.append(len(loader))
+        assert len(_keys(loader)) == lengths[-1]
+    assert len(set(lengths)) > 1
+
+
+@pytest.mark.parametrize(("options", "times"), [({"t": 2}, 1), ({"t": 1, "redraw": True}, 3)])
+def test_rows_are_read_before_an_epoch_only_where_it_draws_anew(
+    bed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], times: int
+) -> None:
+    loader = Loader(_dataset(bed, even="drop", entries=_fours(bed, tmp_path), modality="image", **options), 8)
+    read = Counter[int]()
+    rows = loader.dataset.stream.source.rows
+    monkeypatch.setattr(loader.dataset.stream.source, "rows", lambda part: read.update([part]) or rows(part))
+    for _ in range(3):
+        len(loader)
+        _keys(loader)
+    assert set(read.values()) == {times}
+
+
+def test_what_is_forgotten_meanwhile_is_gone_in_the_next_epoch(bed: Any, tmp_path: Path) -> None:
+    """Workers that stay are told so; a set of which the tars were written anew has its new sizes."""
+    for even in (None, "repeat"):
+        work = shutil.copytree(bed[0], tmp_path / f"work-{even}")
+        loader = Loader(_dataset((work, work), even=even), 8, 2, persistent_workers=True)
+        first = Counter(key for batch in _keys(loader) for key in batch)
+        gone = bed[2][5]["media_id"]
+        tombstone = {"media_ids": [gone], "sha256": [], "domains": [], "phashes": [], "max_distance": 0}
+        Store.at(work).put_json("_forgotten/a.json", tombstone)
+        lost = {row["sample_id"] for row in bed[2] if row["media_id"] == gone}
+        assert set(first) - {key for batch in _keys(loader) for key in batch} == lost
+        plain = ShardDataset(work, reading=Reading(**BYTES))
+        assert {sample["key"] for sample in plain} == set(first) - lost
+    folder = shutil.copytree(bed[1] / "train", tmp_path / "folder")
+    loader = Loader(_dataset((folder, folder)), 8, 2, persistent_workers=True)
+    whole = {key for batch in _keys(loader) for key in batch}
+    fewer = list(read_samples((folder / "00000.tar").open("rb"), "00000.tar"))[3:]
+    with (folder / "00000.tar").open("wb") as file:
+        write_shard(file, [Sample(sample.key, sample.parts) for sample in fewer])
+    sizes = json.loads((folder / "sizes.json").read_text())
+    (folder / "sizes.json").write_text(json.dumps(sizes | {"00000.tar": len(fewer)}))
+    assert len(whole) - len({key for batch in _keys(loader) for key in batch}) == 3
 
 
 @pytest.fixture
@@ -230,24 +350,49 @@ def test_epochs_without_a_batch_are_said(broken: Path, bed: Any) -> None:
         ShardDataset(bed[1], "test")
 
 
-def _ranked(rank: int, store: str, folder: str, sink: Any) -> None:
+def _ranked(rank: int, store: str, folder: str, sink: Any, dataset: Any) -> None:
+    dataset = dataset or ShardDataset(folder, "train", Reading(picture="bytes"))  # before there are ranks
     torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
-    sink.put([sample["key"] for sample in ShardDataset(folder, "train", Reading(picture="bytes"))])
+    try:
+        read = [sample["key"] for sample in dataset], [key for batch in Loader(dataset, 8, 2) for key in batch["key"]]
+    except InputError as error:
+        read = [str(error)], []
+    for keys in read:
+        sink.put(keys)
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
 
 
-def test_ranks_come_from_torch_distributed(bed: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_ranks_come_from_torch_distributed(bed: Any, tmp_path: Path, start: str) -> None:
+    """Whether the data set is made before it is set up, after it, or in the process that starts the others."""
     context = torch.multiprocessing.get_context("fork")
     sink = context.SimpleQueue()
-    work = partial(_ranked, store=str(tmp_path / "store"), folder=str(bed[1]), sink=sink)
+    made = None if start == "fork" else pickle.loads(pickle.dumps(ShardDataset(bed[1], "train", Reading(**BYTES))))
+    work = partial(_ranked, store=str(tmp_path / "store"), folder=str(bed[1]), sink=sink, dataset=made)
     processes = [context.Process(target=work, args=(rank,)) for rank in range(2)]
     for process in processes:
         process.start()
-    found = Counter(key for _ in processes for key in sink.get())
+    found = Counter(key for _ in range(4) for key in sink.get())
     for process in processes:
         process.join()
-    assert found == Counter(row["sample_id"] for row in bed[2])
+    assert found == Counter({row["sample_id"]: 2 for row in bed[2]})
+
+
+def test_a_rank_that_was_used_before_torch_s_was_known_is_said(
+    bed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, given = ShardDataset(bed[1]), _dataset(bed, rank=1, world=3)
+    unused = ShardDataset(bed[1])
+    assert dataset.here == Consumer()
+    monkeypatch.setattr("curation.training.plan.distributed_rank", lambda: (1, 2))
+    monkeypatch.setattr("curation.training.datasets.distributed_rank", lambda: (1, 2))
+    with pytest.raises(InputError, match=r"was read as rank 0 of 1 before torch\.distributed said rank 1 of 2"):
+        list(Loader(dataset, 8))
+    assert (given.here, unused.here) == (Consumer(1, 3), Consumer(1, 2))
+    kept = pickle.dumps(ShardDataset(bed[1]))
+    monkeypatch.undo()
+    assert pickle.loads(kept).here == Consumer(1, 2)  # in a worker that was spawned
 
 
 def test_nothing_of_spark_is_imported(bed: Any, tmp_path: Path) -> None:
