@@ -164,6 +164,7 @@ class StoppedError(Exception):
 
 
 @pytest.mark.parametrize("at", ["after the tar", "before the index", "before the rest"])
+@pytest.mark.slow
 def test_a_stopped_takedown_goes_on(web: CaptionWeb, tmp_path: Path, monkeypatch: Any, at: str) -> None:
     made = recipe(web)
     before = executed(made, tmp_path)

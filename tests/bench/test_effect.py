@@ -68,6 +68,7 @@ class TestPool:
 
 
 class TestVocabulary:
+    @pytest.mark.slow
     def test_texts_hold_the_concept_they_say_and_no_other(self, noisy: Pool) -> None:
         recipe = load_recipe(selection.RECIPE)
         vocabulary = Vocabulary.load(recipe.match.vocabularies["en"], "en", definition=recipe.match.definition)

@@ -229,6 +229,7 @@ def real_texts(folder):
 
 
 @pytest.mark.parametrize("definition", ["v1", "v2"])
+@pytest.mark.slow
 def test_equals_pyahocorasick_on_all_real_captions(real_data, definition):
     entries = Vocabulary.load(str(real_data / "vocab" / "union_real_vocab.tsv.gz"), "en").entries.to_pylist()
     tags = (real_data / "vocab" / "ram_tag_list_zh.txt").read_text(encoding="utf-8").split()

@@ -96,6 +96,7 @@ def test_a_page_that_says_too_much(processes: PageProcess) -> None:
         processes.read(html, largest=True, seconds=60)
 
 
+@pytest.mark.slow
 def test_its_memory_is_bounded(processes: PageProcess) -> None:
     soup = b"".join(b"<font id=%d><p>" % n for n in range(12_000))  # 70 million elements
     with pytest.raises(PageProcessError) as caught:
@@ -118,6 +119,7 @@ def test_a_process_that_does_not_start(processes: PageProcess, monkeypatch: pyte
 
 
 @needs_proc
+@pytest.mark.slow
 def test_it_ends_with_its_parent() -> None:
     """Also while it is in the middle of a page: then a little after that page's time limit."""
     code = textwrap.dedent(

@@ -76,6 +76,7 @@ def test_all_fates_at_once_each_with_an_example(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("missing", [stage.name for stage in ALL_STAGES if stage.name != "manifest"])
+@pytest.mark.slow
 def test_reasons_add_up_whatever_the_folder_lacks(tmp_path: Path, missing: str) -> None:
     fates = dict(enumerate(sorted(FATES)))
     publish(tmp_path / "a", {number: in_a(name) for number, name in fates.items()}, t=_T_OF_A)

@@ -224,6 +224,7 @@ def test_a_sound_manifest_has_nothing_to_find(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("check", _DAMAGES)
+@pytest.mark.slow
 def test_an_audit_finds_each_damage(tmp_path: Path, check: str) -> None:
     rows = sound_rows()
     rows = damaged(rows, **_DAMAGES[check](rows))

@@ -58,6 +58,7 @@ def test_it_lies_in_the_folder_and_whole(folder: Path) -> None:
     assert not list(folder.glob(f".{REPORT_HTML}.*"))
 
 
+@pytest.mark.slow
 def test_the_same_folder_gives_the_same_bytes_whatever_the_process(folder: Path) -> None:
     """Hashes of strings, the clock and the number of threads differ between processes."""
     program = (

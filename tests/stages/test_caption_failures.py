@@ -158,6 +158,7 @@ def test_a_server_that_goes_away_is_one_sentence_and_another_one_goes_on(web: Ca
 _RUN = "from pathlib import Path; from faults_films import executed; import sys; executed(*map(Path, sys.argv[1:]))"
 
 
+@pytest.mark.slow
 def test_a_killed_run_repeats_no_answered_request(web: CaptionWeb, tmp_path: Path) -> None:
     """kill -9 while the server works at a request, twice: that one alone is sent again."""
     work, kills = tmp_path / "work", [5, 12]

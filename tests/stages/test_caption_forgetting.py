@@ -72,6 +72,7 @@ def media_of(web: CaptionWeb, name: str) -> str:
 
 
 @pytest.mark.parametrize(("name", "copies"), [("3", "near"), ("film", "near"), ("1", "exact")])
+@pytest.mark.slow
 def test_a_forgotten_media_is_in_no_caption(
     web: CaptionWeb, server: CaptionServer, embedder: Sums, tmp_path: Path, name: str, copies: Copies
 ) -> None:

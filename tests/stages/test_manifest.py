@@ -53,8 +53,14 @@ def run(recipe: Path, work: Path, captions: Any, *overrides: str) -> Outcomes:
     return executed(recipe, work, *(["captions=null"] if captions is None else []), *overrides)
 
 
-@pytest.mark.parametrize("captions", CAPTIONS)
-@pytest.mark.parametrize("clips", [SHOTS["clips"], None])
+@pytest.mark.parametrize(
+    ("clips", "captions"),
+    [
+        pytest.param(clips, captions, marks=() if (clips is None) == (captions is None) else pytest.mark.slow)
+        for clips in (SHOTS["clips"], None)
+        for captions in CAPTIONS
+    ],
+)
 def test_every_sample_is_a_row_with_all_its_texts(web: CaptionWeb, tmp_path: Path, captions: Any, clips: Any) -> None:
     recipe = made(web, captions, clips=clips, pairs={"media_buckets": 3})
     outcomes = run(recipe, tmp_path, captions)
@@ -286,6 +292,7 @@ def _all(path: Path) -> list[Row]:
 
 
 @pytest.mark.parametrize("name", ["7", "film", "copy"])
+@pytest.mark.slow
 def test_what_is_forgotten_is_in_no_row(web: CaptionWeb, tmp_path: Path, name: str, monkeypatch: Any) -> None:
     recipe = made(web, {})
     before = executed(recipe, tmp_path)

@@ -186,6 +186,7 @@ def test_neither_buckets_nor_engines_nor_places_show(made: tuple[Path, list[Row]
 
 
 @pytest.mark.parametrize("partitions", [1, 4])
+@pytest.mark.slow
 def test_however_many_tasks_spark_has(
     made: tuple[Path, list[Row]], spark: Any, tmp_path: Path, partitions: int
 ) -> None:
@@ -361,6 +362,7 @@ exported(Path(sys.argv[1]), max_samples=8)
 """
 
 
+@pytest.mark.slow
 def test_kill_9_in_the_middle(made: tuple[Path, list[Row]], tmp_path: Path) -> None:
     work, rows = made
     make(tmp_path)

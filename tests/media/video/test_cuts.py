@@ -214,6 +214,7 @@ def assert_as_pyscenedetect(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", REAL)
+@pytest.mark.slow
 def test_real_videos_have_the_cuts_seen_by_eye_and_by_pyscenedetect(real_data: Path, name: str) -> None:
     path = real_data / "media" / "videos" / name
     known = json.loads((path.parent / "scene_cuts.json").read_text())[name]["hard_cuts"]

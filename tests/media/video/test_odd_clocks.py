@@ -84,6 +84,7 @@ def refusal(call: Any) -> VideoRefusal:
 
 @pytest.mark.parametrize("name", ODD)
 @pytest.mark.parametrize("guided", [False, True])
+@pytest.mark.slow
 def test_frame_i_of_the_shots_is_frame_i_of_the_clips(film: Film, name: str, guided: bool, tmp_path: Path) -> None:
     path = odd(film, name)
     shown = numbers(path)

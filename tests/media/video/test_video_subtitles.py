@@ -182,6 +182,7 @@ _LOCKED = '#EXT-X-KEY:METHOD=AES-128,URI="k.key"'
         (b"WEBVTT\n", "no playlist where one was promised"),
     ],
 )
+@pytest.mark.slow
 def test_why_a_track_in_segments_is_missing(server: VideoServer, tmp_path: Path, listed: bytes, reason: str) -> None:
     server.files["/f/s/0.vtt"] = _part(0, "A dog")
     text, missing = _english(server, tmp_path, listed)
