@@ -23,8 +23,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from curation.errors import CurationError, InputError
-from curation.training import Loader, ManifestDataset, Reading, ShardDataset
+from curation.errors import CurationError
+from curation.training import Loader, ManifestDataset, NoSplitError, Reading, ShardDataset
 
 WORDS = 32
 """Tokens of a text; more are cut off."""
@@ -109,7 +109,7 @@ class Training:
             scratch.replace(self.options.checkpoint)
 
     def _forever(self) -> Iterator[dict[str, Any]]:
-        while self.batches.epoch < self.options.epochs:
+        while self.step < self.options.steps and self.batches.epoch < self.options.epochs:
             yield from self.batches
 
     def run(self) -> None:
@@ -124,7 +124,7 @@ class Training:
             if self.step % self.options.say == 0:
                 print(f"step {self.step:,}, epoch {self.batches.epoch}: {watch.told(self.options.say)}", flush=True)
                 self.save()
-            if self.step == self.options.steps:
+            if self.step >= self.options.steps:
                 break
         self.save()
         print(watch.summary())
@@ -143,7 +143,7 @@ class Training:
         """Of up to 1,000 held-out pictures: how often their own text is the nearest, or among the nearest five."""
         try:
             batches, of = _loader(self.options, "val", shuffle=0), "val"
-        except InputError:
+        except NoSplitError:
             batches, of = _loader(self.options, "train", shuffle=0), "train, which it has seen: there is no val"
         vectors: list[tuple[torch.Tensor, torch.Tensor]] = []
         self.model.eval()
@@ -244,6 +244,8 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         options.epochs = 1 if options.steps == 10**9 else 10**9
     if options.size % 8:
         parser.error(f"--size {options.size}: give a multiple of 8")
+    if options.checkpoint is not None and not options.checkpoint.parent.is_dir():
+        parser.error(f"--checkpoint {options.checkpoint}: there is no folder {options.checkpoint.parent}")
     return options
 
 

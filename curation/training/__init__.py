@@ -17,7 +17,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from curation.training.faults import Fault, SampleFaultError
+from curation.training.faults import Fault, NoSplitError, SampleFaultError
 from curation.training.plan import Consumer
 from curation.training.reading import Reading
 from curation.training.shard_sets import shard_set
@@ -32,6 +32,7 @@ __all__ = [
     "Fault",
     "Loader",
     "ManifestDataset",
+    "NoSplitError",
     "Reading",
     "SampleFaultError",
     "ShardDataset",

@@ -190,6 +190,8 @@ class ManifestDataset(_Samples):
         from curation.schemas import MANIFEST
 
         reading = reading or Reading()
+        if unknown := sorted(set(reading.columns) - set(MANIFEST.columns)):
+            raise InputError(f"columns names {', '.join(unknown)}: the manifest has {', '.join(MANIFEST.columns)}")
         store = Store.at(location)
         files = Catalog(store, ALL_STAGES).files(MANIFEST.name)
         names = [file.removeprefix(f"{store.root}/") for file in files]

@@ -49,6 +49,9 @@ class Loader:
         """
         if batch_size < 1 or num_workers < 0:
             raise InputError(f"batch_size {batch_size} and num_workers {num_workers}: at least 1, and at least 0")
+        if not options.get("in_order", True):
+            raise InputError("in_order=False: batches would come as workers have them ready, which no state can tell "
+                             "of; leave it out")  # fmt: skip
         self.dataset, self.epoch = dataset, 0
         self.counts: Tally = Counter()
         """Of the epoch that runs, or of the last one: samples, `left_out:REASON`, `skipped:REASON`, stand_ins."""

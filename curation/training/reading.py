@@ -14,6 +14,7 @@ from curation.training.plan import Even
 Form = Literal["tensor", "array", "pil", "bytes"]
 OnError = Literal["raise", "skip"]
 
+_TAKEN: Final = frozenset({"key", "text", "image", "video", "frames"})
 _FREE: Final = frozenset({"transform", "tokenizer", "on_error"})  # of no influence on which samples come when
 
 
@@ -76,6 +77,10 @@ class Reading:
         for value in self.t.values() if isinstance(self.t, Mapping) else [self.t or 1.0]:
             if not 1 <= value < math.inf:
                 raise InputError(f"t is {value}: give a number of texts, at least 1")
+        if isinstance(self.columns, str):
+            raise InputError(f"columns is {self.columns!r}: give a tuple, ({self.columns!r},)")
+        if taken := sorted(_TAKEN & set(self.columns)):
+            raise InputError(f"columns names {', '.join(taken)}, which samples have of their own: leave it out")
         if not self.texts:
             raise InputError("text names no kind of text: give chosen, weighted, or a captioner")
 

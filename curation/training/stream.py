@@ -6,6 +6,7 @@ import logging
 from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import islice
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from curation.digests import digest
 from curation.errors import InputError
-from curation.media.shards import ShardError
+from curation.media.shards import COLUMNS, ShardError
 from curation.training.balancing import Balancer, EntryCounts
 from curation.training.decoding import formed, media_of, pictures
 from curation.training.faults import HOSTILE, Fault, SampleFaultError, bad_row
@@ -220,7 +221,11 @@ class Stream:
         text = self._text(raw, epoch)
         sample: Sample = {"key": raw.key, **self._pictures(raw)}
         sample["text"] = text if self.reading.tokenizer is None else self.reading.tokenizer(text)
-        return sample | {name: row.get(name) for name in self.reading.columns}
+        for name in self.reading.columns:
+            if name not in row and "sample_id" in row:
+                _check_column(name)
+            sample[name] = row.get(name)
+        return sample
 
     def _text(self, raw: Raw, epoch: int) -> str:
         choice = TextChoice(self.reading.texts, self.reading.seed, epoch)
@@ -266,6 +271,15 @@ def _judged(balancer: Balancer, raws: list[Raw]) -> list[str | None]:
             raw.fault = bad_row(raw.where, verdict.fault)
     found = iter(verdicts)
     return [None if raw.row is None else next(found).reason for raw in raws]
+
+
+@cache
+def _check_column(name: str) -> None:
+    """Raises InputError for what no row of ours has. JSON leaves out nulls, so that a row alone does not tell."""
+    from curation.schemas import MANIFEST
+
+    if name not in {*MANIFEST.columns, *COLUMNS}:
+        raise InputError(f"columns names {name!r}, which the manifest has not: it has {', '.join(MANIFEST.columns)}")
 
 
 def _hint(names: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -71,6 +72,34 @@ def test_it_goes_on_where_it_stopped(lines: Callable[..., list[str]], tmp_path: 
     rest = lines("--steps", "9", "--checkpoint", str(tmp_path / "c.pt"))
     assert rest[0] == "goes on behind step 4, in epoch 0"
     assert rest[1:6] == whole[4:9]
+
+
+def test_it_stops_before_a_step_where_all_are_done(lines: Callable[..., list[str]], tmp_path: Path) -> None:
+    assert lines("--steps", "0")[0].startswith("0 steps in ")
+    lines("--steps", "3", "--checkpoint", str(tmp_path / "c.pt"))
+    told = lines("--steps", "2", "--checkpoint", str(tmp_path / "c.pt"))
+    assert told[0] == "goes on behind step 3, in epoch 0" and told[1].startswith("0 steps in ")
+
+
+def test_an_epoch_that_was_done_is_not_trained_again(lines: Callable[..., list[str]], tmp_path: Path) -> None:
+    lines("--steps", "7", "--checkpoint", str(tmp_path / "c.pt"))
+    told = lines("--epochs", "1", "--checkpoint", str(tmp_path / "c.pt"))
+    assert told[0] == "goes on behind step 7, in epoch 1" and told[1].startswith("0 steps in ")
+
+
+def test_checkpoints_need_a_folder(lines: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        lines("--steps", "1", "--checkpoint", "nowhere/c.pt")
+    assert "--checkpoint nowhere/c.pt: there is no folder nowhere" in capsys.readouterr().err
+
+
+def test_tars_without_splits_have_no_val(
+    example: ModuleType, work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in work.glob("shards/*/train/*.tar"):
+        shutil.copy(path, tmp_path)
+    example.main([str(tmp_path), *TINY, "--steps", "1"])
+    assert "pictures of train, which it has seen: there is no val" in capsys.readouterr().out
 
 
 def test_texts_that_no_sample_has_are_said(lines: Callable[..., list[str]]) -> None:

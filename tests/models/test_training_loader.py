@@ -151,14 +151,14 @@ def test_rank_0_s_state_serves_all_ranks_that_keep_step(bed: Any) -> None:
     assert sifted[1].epoch == 1
 
 
-@pytest.mark.parametrize("count", [25, 33, 48, 49])
-def test_a_state_that_is_taken_is_exact(tmp_path: Path, count: int) -> None:
+@pytest.mark.parametrize(("count", "batch", "workers"), [(25, 4, 2), (48, 4, 2), (49, 4, 2), (17, 1, 5)])
+def test_a_state_that_is_taken_is_exact(tmp_path: Path, count: int, batch: int, workers: int) -> None:
     """Where ranks' shares differ, rank 0's state may be none of rank 1: no sample comes twice or never."""
     with (tmp_path / "00000.tar").open("wb") as file:
         write_shard(file, (Sample(f"{n:02d}", {"jpg": b"j", "txt": b"a"}) for n in range(count)))
 
     def loader(rank: int) -> Loader:
-        return Loader(ShardDataset(tmp_path, reading=Reading(**BYTES), rank=rank, world=2), 4, 2)
+        return Loader(ShardDataset(tmp_path, reading=Reading(**BYTES), rank=rank, world=2), batch, workers)
 
     taken = 0
     whole = [_keys(loader(rank)) for rank in range(2)]
@@ -346,6 +346,10 @@ def test_epochs_without_a_batch_are_said(broken: Path, bed: Any) -> None:
         list(Loader(ShardDataset(broken, reading=Reading(picture="bytes")), 64, drop_last=True))
     with pytest.raises(InputError, match="batch_size 0 and num_workers 0"):
         Loader(ShardDataset(broken), 0)
+    with pytest.raises(InputError, match="in_order=False: batches would come as workers have them ready"):
+        Loader(ShardDataset(broken), 8, 2, in_order=False)
+    with pytest.raises(InputError, match="columns names caption: the manifest has sample_id, "):
+        ManifestDataset(bed[0], reading=Reading(columns=("caption",)))
     with pytest.raises(InputError, match="has no shards of the split 'test'; it has train"):
         ShardDataset(bed[1], "test")
 

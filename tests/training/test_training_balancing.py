@@ -323,6 +323,8 @@ def test_counts_come_from_a_work_folder_or_a_file(bed: Any, tmp_path: Path) -> N
         ({"frames": 0}, "frames is 0: give a whole number from 1"),
         ({"text": ()}, "text names no kind of text"),
         ({"on_error": "ignore"}, "on_error is 'ignore'"),
+        ({"columns": "lang"}, r"columns is 'lang': give a tuple, \('lang',\)"),
+        ({"columns": ("licence", "text")}, "columns names text, which samples have of their own"),
     ],
 )
 def test_readings_that_cannot_be(wrong: dict[str, Any], said: str) -> None:

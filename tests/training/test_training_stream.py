@@ -257,6 +257,44 @@ def test_a_sample_without_json_is_broken_where_it_is_needed(tmp_path: Path) -> N
         _keys(_tars(tmp_path, columns=("licence",)))
 
 
+def test_columns_that_no_manifest_has_are_said(bed: Any) -> None:
+    with pytest.raises(InputError, match="columns names 'licens', which the manifest has not: it has sample_id, "):
+        _samples(_tars(bed, columns=("licens",)))
+    assert {sample["upload_date"] for sample in _samples(_tars(bed, columns=("upload_date", "url")))} == {None}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "options", "fault"),
+    [
+        ({"texts": [{"text": "a"}]}, {"text": "weighted"}, "bad_row"),
+        ({"texts": [{"text": "a"}]}, {"text": "alt"}, "bad_row"),
+        ({"texts": [{"text": "a", "weight": 0.0}]}, {"text": "weighted"}, "no_text"),
+        ({"critical_threshold": "x"}, {"t": 5}, "bad_row"),
+        ({"texts": 7}, {"t": 5, "even": "drop"}, "bad_row"),
+    ],
+)
+def test_hostile_rows_are_raised_or_skipped(tmp_path: Path, wrong: Any, options: Any, fault: str) -> None:
+    sound = {"sample_id": "s", "media_id": "m", "text": "a", "critical_threshold": 1.0,
+             "texts": [{"text": "a", "weight": 1.0, "captioner": "alt", "kind": "alt"}]}  # fmt: skip
+    with (tmp_path / "00000.tar").open("wb") as file:
+        told = [json.dumps(sound | (wrong if n == 3 else {})).encode() for n in range(6)]
+        write_shard(file, (Sample(str(n), {"jpg": b"j", "json": data}) for n, data in enumerate(told)))
+    with pytest.raises(SampleFaultError, match=r"00000\.tar, sample 3 \(3\)"):
+        _keys(_tars(tmp_path, **options))
+    tally = Counter[str]()
+    keys = _keys(_tars(tmp_path, on_error="skip", **options), None, tally)
+    assert set(keys) == set("01245") and tally[f"skipped:{fault}"] == 1
+
+
+def test_shards_that_are_gone_meanwhile_are_raised_or_skipped(broken: Path) -> None:
+    streams = [_tars(broken), _tars(broken, on_error="skip")]
+    (broken / "00002.tar").unlink()
+    with pytest.raises(InputError, match=r"there is no .*00002\.tar"):
+        _keys(streams[0])
+    tally = Counter[str]()
+    assert len(_keys(streams[1], None, tally)) == 17 and tally["skipped:torn_shard"] == 10
+
+
 def test_img2dataset_s_shards_can_be_read(tmp_path: Path) -> None:
     with (tmp_path / "00000.tar").open("wb") as file:
         told = {"key": "000000000", "caption": "a cat", "url": "x", "status": "success"}
