@@ -34,15 +34,16 @@ class Reading:
     t: float | Mapping[str, float] | None = None
     """balance at this threshold: for all, or by vocabulary language ("en"), or by modality and language ("image/en")"""
     redraw: bool = False
-    """False: samples whose critical_threshold is at most t, the same in every epoch. True: drawn anew per epoch, with
-    keep(t) by counts of entries"""
+    """False: texts whose critical_threshold is at most t, the same in every epoch. True: drawn anew per epoch, with
+    keep(t) by counts of entries. Samples go with the last of their drawn texts"""
     entries: str | Path | None = None
     """redraw: whose entry_probabilities, a work folder or a Parquet file; None: of the work folder that is read"""
     modality: str | None = None
     """image or video alone; None: both"""
     text: str | tuple[str, ...] = "chosen"
-    """chosen: the text that stands for the sample. weighted: one of its texts, drawn by their weights anew per epoch.
-    Else brief, detailed, a captioner or CAPTIONER.KIND ("alt", "words.detailed"). Several: the first that is there"""
+    """chosen: the text that stands for the sample, or the first that t leaves. weighted: one of its texts, drawn by
+    their weights anew per epoch; none where all weigh 0. Else brief, detailed, a captioner or CAPTIONER.KIND ("alt",
+    "words.detailed"). Several: the first that is there"""
     picture: Form = "tensor"
     """tensor: uint8, RGB, channels first. array: uint8 of numpy, channels last. pil: an image of Pillow. bytes: as
     stored, nothing is decoded"""

@@ -171,12 +171,12 @@ class Stream:
         if not self.is_sifted:
             yield from raws
             return
-        balancer = self._balancer(epoch)
+        balancer, is_counted = self._balancer(epoch), self.counts_first
         while some := list(islice(raws, _AT_ONCE)):
             for raw, reason in zip(some, _judged(balancer, some), strict=True):
-                if reason is not None and self.counts_first:  # forgotten since it was counted
+                if reason is not None and is_counted:  # forgotten since it was counted
                     raw.fault = SampleFaultError.of(Fault.LEFT_OUT, f"{raw.where}: {reason}")
-                yield raw if reason is None or self.counts_first else reason
+                yield raw if reason is None or is_counted else reason
 
     def _balancer(self, epoch: int) -> Balancer:
         return Balancer(self.reading, self._counts, self.source.forgotten, epoch)
