@@ -193,9 +193,9 @@ class ManifestDataset(_Samples):
         if unknown := sorted(set(reading.columns) - set(MANIFEST.columns)):
             raise InputError(f"columns names {', '.join(unknown)}: the manifest has {', '.join(MANIFEST.columns)}")
         store = Store.at(location)
-        files = Catalog(store, ALL_STAGES).files(MANIFEST.name)
-        names = [file.removeprefix(f"{store.root}/") for file in files]
-        source = ManifestSource(store, names, split, _columns(reading))
+        manifest = Catalog(store, ALL_STAGES).visible("manifest")
+        files = manifest.paths(MANIFEST.name)
+        source = ManifestSource(store, files, split, _columns(reading), manifest.version)
         super().__init__(source, reading, _counts(reading, location), rank, world)
 
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.digests import digest
+from curation.errors import InputError
 from curation.media.shards import ShardError, read_member
 from curation.storage import Store
 from curation.training.faults import Fault, NoSplitError, SampleFaultError
@@ -143,18 +144,21 @@ def _row(raw: Raw) -> tuple[Row | None, SampleFaultError | None]:
 class ManifestSource:
     """Rows of a manifest's split; their bytes are read from where they lie, one by one, when they are handed out."""
 
-    def __init__(self, store: Store, files: Sequence[str], split: str, columns: Sequence[str]) -> None:
+    def __init__(
+        self, store: Store, files: Sequence[str], split: str, columns: Sequence[str], version: str | None = None
+    ) -> None:
         """files: the manifest's, relative to the store. columns: that are read beside those that say where bytes lie.
+        version: of the manifest, to look up its files again; None: they stay.
 
         Reads the column `split` of all of them. Raises InputError where the split has no row.
         """
-        self._store, self._files, self._split = store, tuple(files), split
+        self._store, self._files, self._split, self._version = store, tuple(files), split, version
         self._wanted = {*_ADDRESS, *columns}
         found = [_rows_of(store, path, split) for path in self._files]
-        self._rows, self._lengths = [places for places, *_ in found], [length for *_, length in found]
+        self._rows = [places for places, _ in found]
         self.forgotten = _forgotten(store)
         if not self.sizes.sum():
-            others = ", ".join(sorted(set().union(*(splits for _, splits, _ in found)))) or "none"
+            others = ", ".join(sorted(set().union(*(splits for _, splits in found)))) or "none"
             raise NoSplitError(
                 f"the manifest of {store.root} has no samples of the split {split!r}; of others: {others}"
             )
@@ -168,14 +172,27 @@ class ManifestSource:
         return digest(self._files, self._split, self.sizes.tolist(), sorted(self.forgotten))
 
     def renew(self) -> bool:
-        """Of files that were written anew since, as their number of rows tells, the split is read again."""
+        """Files that were written anew since have other names; of them the split is read again."""
         before, self.forgotten = self.fingerprint, _forgotten(self._store)
-        for part, path in enumerate(self._files if self.forgotten else ()):
-            with self._store.parquet(path) as file:
-                is_same = file.metadata.num_rows == self._lengths[part]
-            if not is_same:
-                self._rows[part], _, self._lengths[part] = _rows_of(self._store, path, self._split)
+        files = self._files_now()
+        for part, path in enumerate(files):
+            if path != self._files[part]:
+                self._rows[part], _ = _rows_of(self._store, path, self._split)
+        self._files = files
         return self.fingerprint != before
+
+    def _files_now(self) -> tuple[str, ...]:
+        from curation.pipeline import ALL_STAGES
+        from curation.runner.catalog import Catalog
+        from curation.schemas import MANIFEST
+
+        if self._version is None:
+            return self._files
+        manifest = Catalog(self._store, ALL_STAGES).stored("manifest", self._version)
+        files = () if manifest is None else tuple(manifest.paths(MANIFEST.name))
+        if len(files) != len(self._files):
+            raise InputError(f"the manifest of {self._store.root} that is read is gone: begin with a new data set")
+        return files
 
     def read(self, part: int, wanted: Ints, *, rows: bool) -> Iterator[Raw]:
         yield from self._raws(part, wanted, self._columns)
@@ -221,11 +238,11 @@ def _forgotten(store: Store) -> frozenset[str]:
     return Tombstones.read(store).media_ids
 
 
-def _rows_of(store: Store, path: str, split: str) -> tuple[Ints, set[str], int]:
-    """Row numbers of a split in a file, the names of all splits in it, and how many rows it has."""
+def _rows_of(store: Store, path: str, split: str) -> tuple[Ints, set[str]]:
+    """Row numbers of a split in a file, and the names of all splits in it."""
     with store.parquet(path) as file:
         column = file.read(["split"], use_threads=False).column(0)
-    return np.flatnonzero(np.asarray(pc.equal(column, split))), set(pc.unique(column).to_pylist()), len(column)
+    return np.flatnonzero(np.asarray(pc.equal(column, split))), set(pc.unique(column).to_pylist())
 
 
 def _as_raws(rows: pa.Table, path: str, positions: list[int]) -> Iterator[Raw]:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections import Counter
 from functools import partial
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
@@ -288,19 +288,30 @@ def test_rows_are_read_before_an_epoch_only_where_it_draws_anew(
     assert set(read.values()) == {times}
 
 
+def _rename_manifest(work: Path) -> None:
+    """Its files are written anew, as `curation forget` does: under other names, of the same version."""
+    (manifest,) = (work / "_runs" / "manifest").glob("*/manifest.json")
+    told = manifest.read_text()
+    for path in (work / "manifest").glob("*/*/*/*.parquet"):
+        name = path.relative_to(work).as_posix()
+        path.rename(path.with_name("more.parquet"))
+        told = told.replace(name, f"{name.rpartition('/')[0]}/more.parquet")
+    manifest.write_text(told)
+
+
 def test_what_is_forgotten_meanwhile_is_gone_in_the_next_epoch(bed: Any, tmp_path: Path) -> None:
     """Workers that stay are told so; a set of which the tars were written anew has its new sizes."""
-    for even in (None, "repeat"):
-        work = shutil.copytree(bed[0], tmp_path / f"work-{even}")
-        loader = Loader(_dataset((work, work), even=even), 8, 2, persistent_workers=True)
+    for number, (kind, even) in enumerate(product((ShardDataset, ManifestDataset), (None, "repeat"))):
+        work = shutil.copytree(bed[0], tmp_path / f"work-{number}")
+        loader = Loader(_dataset((work, work), kind, even=even), 8, 2, persistent_workers=True)
         first = Counter(key for batch in _keys(loader) for key in batch)
         gone = bed[2][5]["media_id"]
         tombstone = {"media_ids": [gone], "sha256": [], "domains": [], "phashes": [], "max_distance": 0}
         Store.at(work).put_json("_forgotten/a.json", tombstone)
+        _rename_manifest(work)
         lost = {row["sample_id"] for row in bed[2] if row["media_id"] == gone}
         assert set(first) - {key for batch in _keys(loader) for key in batch} == lost
-        plain = ShardDataset(work, reading=Reading(**BYTES))
-        assert {sample["key"] for sample in plain} == set(first) - lost
+        assert {sample["key"] for sample in kind(work, reading=Reading(**BYTES))} == set(first) - lost
     folder = shutil.copytree(bed[1] / "train", tmp_path / "folder")
     loader = Loader(_dataset((folder, folder)), 8, 2, persistent_workers=True)
     whole = {key for batch in _keys(loader) for key in batch}
