@@ -64,8 +64,9 @@ class TextChoice:
 
 
 def _chosen(row: Row, left: Sequence[Row]) -> Row | None:
-    """The row, if its text is left; else the first that is, those that weigh nothing last: they are about a part."""
+    """The row, if its text is left; else the first that is left and about all of it, those that weigh nothing last."""
     own = next((text for text in row.get("texts") or () if text.get("text") == row.get("text")), None)
     if own is None or any(text is own for text in left):
         return row
-    return next((text for text in left if text["weight"]), left[0] if left else None)
+    whole = [text for text in left if text.get("start_ms") is None]
+    return next((text for text in whole if text["weight"]), whole[0] if whole else None)

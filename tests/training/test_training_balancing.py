@@ -225,6 +225,8 @@ def test_the_first_text_that_is_left_stands_for_the_sample() -> None:
         found = TextChoice(("chosen",), 0, 0).of(row, "k", verdict.texts)
         assert found is not None and found["text"] == expected
     assert _left_out(Reading(t=1.5), [row]) == ["t"]
+    part = _several(1, [texts[0], {**texts[2], "start_ms": 0}])
+    assert _left_out(Reading(t=4), [part]) == ["t"]  # a text about a part does not stand for the sample
     assert _left_out(Reading(t=4, text="vlm"), [row]) == [None]  # broken, whatever t: it never had one
     assert _left_out(Reading(t=2.5, text="weighted"), [row]) == ["t"]  # what is left weighs nothing
     assert _left_out(Reading(t={"en": 1, "de": 4}), [row]) == [None]
