@@ -140,6 +140,7 @@ def _ledger(store: Store) -> dict[str, dict[str, Any]]:
         return {row["media_id"]: row for row in connection.sql("SELECT * FROM media").to_arrow_table().to_pylist()}
 
 
+@pytest.mark.slow
 def test_nothing_is_left_and_a_run_does_only_what_it_touches(
     finished: Path, folder: Path, server: FaultyServer
 ) -> None:
@@ -304,6 +305,7 @@ def test_by_the_hash_of_a_file(name: str, finished: Path, folder: Path, server: 
     assert _traces(folder / "work", facts) == []
 
 
+@pytest.mark.slow
 def test_what_comes_later_is_not_asked_for_or_not_kept(folder: Path, server: FaultyServer) -> None:
     """A domain, an unknown URL, and a copy under a new URL, in a later crawl."""
     store, recipe = Store.at(folder / "work"), folder / "recipe.yaml"
@@ -331,6 +333,7 @@ def test_what_comes_later_is_not_asked_for_or_not_kept(folder: Path, server: Fau
     assert {outcome.units_done for outcome in _run(recipe, store).values()} == {0}
 
 
+@pytest.mark.slow
 def test_older_versions_plans_and_stopped_units_hold_nothing(
     finished: Path, folder: Path, server: FaultyServer
 ) -> None:

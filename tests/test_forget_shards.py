@@ -109,6 +109,7 @@ def test_it_leaves_the_tars_at_once(web: CaptionWeb, tmp_path: Path, name: str) 
     assert traces(tmp_path, gone) == []
 
 
+@pytest.mark.slow
 def test_a_set_of_before_loses_it_too(web: CaptionWeb, tmp_path: Path) -> None:
     """Also where the new set's tars are links to its tars."""
     made, url = recipe(web), web.picture(3)
@@ -125,6 +126,7 @@ def test_a_set_of_before_loses_it_too(web: CaptionWeb, tmp_path: Path) -> None:
     is_told_truly(tmp_path, new)
 
 
+@pytest.mark.slow
 def test_the_text_of_a_forgotten_copy_goes_with_its_sample_until_the_next_run(web: CaptionWeb, tmp_path: Path) -> None:
     made = recipe(web)
     before = executed(made, tmp_path)
@@ -142,6 +144,7 @@ def test_the_text_of_a_forgotten_copy_goes_with_its_sample_until_the_next_run(we
     assert traces(tmp_path, f"secret{name}x") == []
 
 
+@pytest.mark.slow
 def test_a_stopped_export_is_searched_too(web: CaptionWeb, tmp_path: Path) -> None:
     """A tar whose unit was never told of, and a half-written one."""
     made, url = recipe(web), web.picture(7)

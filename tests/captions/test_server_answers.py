@@ -240,6 +240,7 @@ def real_captions(folder: Path) -> list[str]:
     return [text.strip() for text in found if text.strip()]
 
 
+@pytest.mark.slow
 def test_real_captions_pass_as_they_are(real_data: Path) -> None:
     """168,000 human captions in nine languages. Twelve are refused: of pictures that their writers were not shown, and
     one of signs alone, which occurs twice.

@@ -36,6 +36,7 @@ print(json.dumps(measured))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in KiB on Linux")
+@pytest.mark.slow
 def test_memory_follows_the_answer():
     """Kept until the end, these 4 million (long) and 26 million matches would take 60 and 100 MB at least."""
     answer = subprocess.run([sys.executable, "-c", MEASURE], capture_output=True, text=True, check=True, timeout=100)

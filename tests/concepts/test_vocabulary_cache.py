@@ -271,6 +271,7 @@ def in_a_process(barrier, results, links):
 
 
 @pytest.mark.parametrize("links", [True, False])
+@pytest.mark.slow
 def test_processes_that_build_at_once_share_the_file_of_the_first(folder, links):
     spawn = multiprocessing.get_context("spawn")
     barrier, results = spawn.Barrier(3), spawn.Queue()

@@ -353,6 +353,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.slow
 def test_a_hostile_page_harms_no_other(name: str, tmp_path: Path) -> None:
     html = HOSTILE[name]
     around = [response(b"<img src=x alt=%d>" % n, url=f"https://h.com/{n}") for n in range(2)]

@@ -36,6 +36,7 @@ def test_separated(folder: Folder, tmp_path: Path, shape: str, separator: str) -
 
 
 @pytest.mark.parametrize("shape", ["csv", "tsv", "webvid"])
+@pytest.mark.slow
 def test_texts_that_are_read_as_missing_are_left_out(tmp_path: Path, shape: str) -> None:
     words = AS_MISSING
     folder = hostile(tmp_path / "work", 200, text=lambda row, n: words[n % len(words)] if n % 5 < 2 else row["text"])

@@ -90,6 +90,7 @@ def test_every_section_is_there_with_its_numbers(card: Row) -> None:
 
 @pytest.mark.parametrize("definition", get_args(Definition))
 @pytest.mark.parametrize("options", [[], ["nfc"], list(get_args(MatchOption))], ids=len)
+@pytest.mark.slow
 def test_the_definition_and_its_options_are_named(tmp_path: Path, definition: str, options: list[str]) -> None:
     options = [name for name in options if definition == "v2" or name != "no_space_kana"]
     pool = make_pool(2, media=20)

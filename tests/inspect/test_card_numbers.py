@@ -34,6 +34,7 @@ def card_of(pool: Pool, **sections: Any) -> Row:
 
 @settings(max_examples=8, deadline=None)
 @given(pools)
+@pytest.mark.slow
 def test_every_number_is_the_counted_one(pool: Pool) -> None:
     card = card_of(pool)
     check_funnel(pool, card)

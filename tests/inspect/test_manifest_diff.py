@@ -42,6 +42,7 @@ def in_a(name: str) -> str:
 
 @given(st.lists(st.sampled_from(sorted(FATES)), min_size=1, max_size=25))
 @settings(max_examples=12, deadline=None)
+@pytest.mark.slow
 def test_every_sample_that_left_has_the_reason_of_its_fate(
     tmp_path_factory: pytest.TempPathFactory, names: list[str]
 ) -> None:
@@ -183,6 +184,7 @@ def _naive(diff: ManifestDiff, a: pa.Table, b: pa.Table) -> None:
 
 @given(st.data())
 @settings(max_examples=10, deadline=None)
+@pytest.mark.slow
 def test_numbers_are_those_that_counting_gives(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     folder = tmp_path_factory.mktemp("pair")
     table = manifest_table(60, videos=0.3)

@@ -52,6 +52,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.slow
 def test_a_run_does_what_the_plan_says(folder: Folder, change: str) -> None:
     folder.run()
     before = _snapshot(folder)
@@ -224,6 +225,7 @@ def test_going_back_redoes_nothing(folder: Folder) -> None:
 
 
 @pytest.mark.parametrize(("kind", "tolerance"), [("wat", 0.03), ("warc", 0.25)])
+@pytest.mark.slow
 def test_default_rates_fit_real_archives(tmp_path: Path, real_data: Path, kind: str, tolerance: float) -> None:
     folder = Folder(tmp_path, {})
     real: dict[str, Any] = {

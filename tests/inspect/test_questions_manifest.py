@@ -242,6 +242,7 @@ def test_an_audit_finds_each_damage(tmp_path: Path, check: str) -> None:
      {"critical_threshold": float("nan")}, {"critical_threshold": float("inf")}, {"height": 0}, {"offset": -1},
      {"duration_ms": 0}, {"start_ms": 5, "end_ms": 5}],
 )  # fmt: skip
+@pytest.mark.slow
 def test_numbers_that_cannot_be_are_defects(tmp_path: Path, changes: Row) -> None:
     rows = sound_rows()
     found = audit_of(tmp_path, damaged(rows, **changes))

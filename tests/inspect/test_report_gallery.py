@@ -255,6 +255,7 @@ def test_a_clip_shows_its_first_stored_still(tmp_path: Path) -> None:
         (lambda file: file.write_bytes(b"\xff" * file.stat().st_size), "it cannot be decoded"),
     ],
 )
+@pytest.mark.slow
 def test_without_bytes_there_is_a_reason(tmp_path: Path, damage: Callable[[Path], None], reason: str) -> None:
     write_manifest(tmp_path, 20, with_bytes=True)
     for tar in tmp_path.rglob("*.tar"):
@@ -286,6 +287,7 @@ def test_the_page_stays_small(tmp_path: Path) -> None:
     assert write_report(tmp_path).size_bytes < 3_000_000
 
 
+@pytest.mark.slow
 def test_what_was_forgotten_is_shown_nowhere(tmp_path: Path) -> None:
     write_manifest(tmp_path, 40, seed=5, with_bytes=True)
     before = write_report(tmp_path)

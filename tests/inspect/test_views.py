@@ -178,6 +178,7 @@ def test_urls_are_read_through_fsspec(location: str) -> None:
         fsspec.filesystem("memory").rm("/run", recursive=True)
 
 
+@pytest.mark.slow
 def test_nothing_is_downloaded_and_nothing_spilled_into_the_current_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -350,6 +350,7 @@ def test_a_store_without_credentials(
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 @pytest.mark.parametrize("arguments", [["words.txt"], ["words.txt", "--json", "-"]])
+@pytest.mark.slow
 def test_a_full_disk_behind_the_output_is_one_line(folder: Path, arguments: list[str]) -> None:
     command = [sys.executable, "-m", "curation", "vocab", "lint", *arguments]
     with Path("/dev/full").open("wb") as full:

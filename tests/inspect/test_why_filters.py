@@ -109,6 +109,7 @@ def counted(web: Web) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("scope", ["media", "page"])
+@pytest.mark.slow
 def test_filters_are_those_that_the_stage_counted(tmp_path: Path, scope: str) -> None:
     web = Web(tmp_path)
     consent = {"pairs": {**web.recipe().pairs.model_dump(), "filters": {
@@ -179,6 +180,7 @@ def test_what_is_declared_about_a_video_is_shown(stories: dict[str, MediaStory])
     assert any(line.endswith('"a house beside the river", about the part from 0:30 to 1:05.5') for line in lines)
 
 
+@pytest.mark.slow
 def test_lists_that_have_changed_are_not_asked(tmp_path: Path) -> None:
     web = Web(tmp_path)
     web.run()

@@ -177,6 +177,7 @@ def _why(id: str, work: Path) -> list[str]:
     return result.output.splitlines()
 
 
+@pytest.mark.slow
 def test_runs_of_a_small_web_to_their_ends(tmp_path: Path) -> None:
     """Two real runs: what the second lost is told by diff and by why, sample by sample."""
     with caption_web(tmp_path / "web", two_shots(tmp_path / "films")) as web:

@@ -55,6 +55,7 @@ def shrinkings(draw: st.DrawFn) -> tuple[np.ndarray, int, int]:
 
 @settings(max_examples=600, deadline=None)
 @given(shrinkings())
+@pytest.mark.slow
 def test_shrunk_pictures_are_those_of_cv2(shrinking: tuple[np.ndarray, int, int]) -> None:
     assert np.array_equal(shrink(*shrinking), expected(*shrinking))
 
@@ -180,6 +181,7 @@ assert area._averaged.signatures and area._agrees()
 """
 
 
+@pytest.mark.slow
 def test_nothing_is_compiled_at_import_and_no_cache_is_needed() -> None:
     root = Path(area.__file__).parents[2]
     subprocess.run([sys.executable, "-c", NO_FOLDER], check=True, env=os.environ | {"PYTHONPATH": str(root)})

@@ -138,6 +138,7 @@ def test_redirects_wait_for_their_turn_at_the_host_they_lead_to(server: FaultySe
     assert entries[-1].time_s - entries[0].time_s >= 0.65
 
 
+@pytest.mark.slow
 def test_slow_hosts_hold_no_other_up(server: FaultyServer) -> None:
     urls = [server.url("h0.test", "silent", f"{number}.jpg") for number in range(40)]
     urls += [server.url("h1.test", "ok", f"{number}.jpg") for number in range(200)]

@@ -192,6 +192,7 @@ def test_a_list_that_grows_takes_out_and_one_that_shrinks_asks_again(folder: Pat
     assert _run(folder)["fetch"].units_done == 0
 
 
+@pytest.mark.slow
 def test_bytes_on_a_list_of_hashes_are_not_stored(folder: Path, server: FaultyServer) -> None:
     rows = _rows(folder, _run(folder))
     one, other = rows[_url(server, 5)], rows[_url(server, 6)]

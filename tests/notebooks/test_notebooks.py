@@ -147,6 +147,7 @@ def _written(path: Path, *sources: str) -> Path:
         ("print(open('nothing.txt'))", "FileNotFoundError"),
     ],
 )
+@pytest.mark.slow
 def test_a_notebook_that_fails_warns_or_names_the_machine_is_refused(tmp_path: Path, source: str, words: str) -> None:
     with pytest.raises(runner.NotebookError, match=f"(?s)x.ipynb.*{words}"):
         runner.run(_written(tmp_path / "x.ipynb", "1 + 1", source), tmp_path / "to" / "x.ipynb")

@@ -69,6 +69,7 @@ def _same_bytes(tmp_path_factory: pytest.TempPathFactory, sizes: list[int]) -> N
 
 
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=10))
+@pytest.mark.slow
 def test_texts_in_lists_of_structs_bound_row_groups_too(
     tmp_path_factory: pytest.TempPathFactory, sizes: list[int]
 ) -> None:

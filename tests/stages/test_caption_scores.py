@@ -99,6 +99,7 @@ def are_cosines(outcomes: Outcomes, work: Path, frames: int, folder: Path, broke
 
 
 @pytest.mark.parametrize("setting", [(4, {"clips": None}, False), (3, SHOTS, True)], ids=["whole", "clips"])
+@pytest.mark.slow
 def test_similarities_are_cosines(
     web: CaptionWeb, server: CaptionServer, embedder: Sums, tmp_path: Path, setting: tuple[int, Any, bool]
 ) -> None:
@@ -144,6 +145,7 @@ def test_alip_s_three_similarities(web: CaptionWeb, server: CaptionServer, embed
         assert scores[alt]["text_similarity"] == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_vectors_are_made_once(web: CaptionWeb, server: CaptionServer, embedder: Sums, tmp_path: Path) -> None:
     work = tmp_path / "work"
     before = {row["sample_id"] for row in rows(executed(recipe(web, server, clips=None), work), work, "samples")}

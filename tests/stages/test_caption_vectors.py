@@ -118,6 +118,7 @@ _SAMPLES = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(_SAMPLES, st.integers(1, 9), st.integers(1, 70))
+@pytest.mark.slow
 def test_every_span_has_the_mean_of_its_frames(
     tmp_path_factory: pytest.TempPathFactory, told: list[tuple[int | None, list[Any]]], frames: int, together: int
 ) -> None:

@@ -109,6 +109,7 @@ _CLIPS = st.lists(st.tuples(_MS, st.integers(1, 40)), min_size=1, max_size=3, un
 @example([(5, 15), (4, 14), (15, 25), (16, 26)], [(10, 10)])
 @example([(0, 60), (5, None), (20, None)], [(0, 20), (20, 40)])
 @example([(0, None), (5, None), (20, None)], [(0, 5), (6, 10), (20, 40)])
+@pytest.mark.slow
 def test_a_text_about_a_part_is_said_of_what_it_overlaps(spans: list[Span], clips: list[tuple[int, int]]) -> None:
     wanted_clips = sorted({(start, start + length) for start, length in clips})
     texts = [{"text": f"a dog, {n}", "start_ms": start, "end_ms": end} for n, (start, end) in enumerate(spans)]

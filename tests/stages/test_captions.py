@@ -101,6 +101,7 @@ def test_words_of_later_captioners_are_none_of_a_prompt(web: CaptionWeb, server:
     assert len(server.log) == 0
 
 
+@pytest.mark.slow
 def test_modalities_and_clips(web: CaptionWeb, server: CaptionServer, tmp_path: Path) -> None:
     films = [{"url": web.film(name), "caption": "a car"} for name in ("dog.mp4", "cat.mp4")]
     images = teacher("images", modalities=["image"])
@@ -156,6 +157,7 @@ def changed(outcomes: Outcomes) -> dict[str, int]:
     return {name: each.units_done for name, each in outcomes.items() if each.units_done}
 
 
+@pytest.mark.slow
 def test_only_what_is_new_is_asked(web: CaptionWeb, server: CaptionServer, tmp_path: Path) -> None:
     """One folder through the changes of its recipe; `new` tells what each one asks for."""
     work, since = tmp_path / "work", [0]
@@ -213,6 +215,7 @@ def test_another_model_is_asked_anew_and_another_place_of_it_is_not(web: Caption
     "captions.choose.order=[teacher.brief, alt]", "captions.balance={t: 2}", "captions.choose.rule=order",
     "balance.t=900000", "captions.similarity=null",
 ])  # fmt: skip
+@pytest.mark.slow
 def test_a_choice_asks_nothing(web: CaptionWeb, server: CaptionServer, tmp_path: Path, override: str) -> None:
     made = recipe(web, server, ALT, teacher("teacher"))
     executed(made, tmp_path / "work")

@@ -147,6 +147,7 @@ _CHOICE = st.fixed_dictionaries(
 
 @settings(max_examples=80, deadline=None)
 @given(_SAMPLES, _CHOICE, st.integers(1, 5))
+@pytest.mark.slow
 def test_the_chosen_one_is_the_rule_s(samples: list[list[Row]], choose: Row, batch: int) -> None:
     section = recipe({"captioners": CAPTIONERS, "models": MODELS, "similarity": {"model": "e"}, "choose": choose})
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:

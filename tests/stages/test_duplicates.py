@@ -266,6 +266,7 @@ def _libraries(draw: st.DrawFn) -> list[Picture]:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(_libraries(), st.sampled_from([None, 0, 1, 2, 3, 7, 15]), st.integers(1, 5))
+@pytest.mark.slow
 def test_clusters_equal_those_found_pair_by_pair(pictures: list[Picture], distance: int | None, units: int) -> None:
     assert _found(pictures, max_distance=distance, units=units) == _expected(pictures, distance)
 

@@ -58,6 +58,7 @@ def _errors(outcome: StageOutcome | UnitReport, work: Path) -> Counter[str | Non
         ("fetch.network.agents=[mybot]", 20),  # the user agent's first word binds, too
     ],
 )
+@pytest.mark.slow
 def test_a_changed_consent_asks_anew(server: FaultyServer, tmp_path: Path, override: str, refused: int) -> None:
     kinds = ("robots", "robots_agent", "ok")
     web, work = build_web(tmp_path, server, count=30, bad_share=1.0, kinds=kinds), tmp_path / "work"

@@ -94,6 +94,7 @@ def test_a_redirect_to_what_is_refused_is_not_followed(server: FaultyServer, tmp
     assert not [entry for entry in server.log if entry.path in paths]
 
 
+@pytest.mark.slow
 def test_a_hook_s_failures_pass(server: FaultyServer, tmp_path: Path) -> None:
     web = build_web(tmp_path, server, count=40, bad_share=0)
     work = tmp_path / "work"
@@ -139,6 +140,7 @@ def test_a_slow_hook_is_no_fault_of_the_hosts(server: FaultyServer, tmp_path: Pa
     assert len(server.log) == 160
 
 
+@pytest.mark.slow
 def test_other_buckets_leave_one_row_each(server: FaultyServer, tmp_path: Path) -> None:
     web = build_web(tmp_path, server, count=120, bad_share=0)
     work = tmp_path / "work"
@@ -148,6 +150,7 @@ def test_other_buckets_leave_one_row_each(server: FaultyServer, tmp_path: Path) 
     assert {row["media_bucket"] for row in found} == set(range(8))
 
 
+@pytest.mark.slow
 def test_damaged_reports_are_made_good(server: FaultyServer, tmp_path: Path) -> None:
     web = build_web(tmp_path, server, count=40, bad_share=0.5, kinds=("error",), network={"attempts": 1})
     work = tmp_path / "work"
@@ -159,6 +162,7 @@ def test_damaged_reports_are_made_good(server: FaultyServer, tmp_path: Path) -> 
     assert {row["media_id"] for row in rows(fetched(web, work), work)} == ids(web.urls).keys()
 
 
+@pytest.mark.slow
 def test_what_settings_of_ours_refused_is_asked_for_when_they_change(server: FaultyServer, tmp_path: Path) -> None:
     web = build_web(tmp_path, server, count=60, bad_share=0.2, kinds=("missing", "private"))
     work = tmp_path / "work"

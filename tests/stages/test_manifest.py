@@ -103,6 +103,7 @@ def test_every_sample_is_a_row_with_all_its_texts(web: CaptionWeb, tmp_path: Pat
         assert row["clip_id"] == row["sample_id"] == f"{row['media_id']}-{row['start_ms']}-{row['end_ms']}"
 
 
+@pytest.mark.slow
 def test_entries_are_told_as_balancing_knows_them(web: CaptionWeb, tmp_path: Path) -> None:
     for captions in (None, {"balance": {"t": 3}}):
         work = tmp_path / str(captions is None)
@@ -170,6 +171,7 @@ def test_the_split_has_nothing_to_do_with_any_draw() -> None:
     assert abs(float(other[is_val].mean()) - 0.3) < 0.02
 
 
+@pytest.mark.slow
 def test_clips_of_a_video_stay_together_and_the_draw_does_not_move_them(web: CaptionWeb, tmp_path: Path) -> None:
     found: list[dict[str, str]] = []
     for seed, own in ((0, 0), (5, 0), (0, 1)):
@@ -190,6 +192,7 @@ def test_clips_of_a_video_stay_together_and_the_draw_does_not_move_them(web: Cap
 # ------------------------------------------------------------------------------------------------ decontamination
 
 
+@pytest.mark.slow
 def test_what_another_set_has_is_counted_and_removed(web: CaptionWeb, tmp_path: Path) -> None:
     recipe = made(web, {})
     before = {row["sample_id"]: row for row in rows(executed(recipe, tmp_path), tmp_path, "manifest")}
@@ -237,6 +240,7 @@ def test_sets_of_one_name_are_told_apart() -> None:
 # ------------------------------------------------------------------------------------------------- what is redone
 
 
+@pytest.mark.slow
 def test_another_section_redoes_the_manifest_alone(web: CaptionWeb, tmp_path: Path) -> None:
     def redone(*overrides: str) -> set[str]:
         outcomes = executed(recipe, tmp_path, *overrides)
@@ -332,6 +336,7 @@ def _killed(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_the_schema_is_what_files_hold(web: CaptionWeb, tmp_path: Path) -> None:
     outcomes = executed(made(web, {}), tmp_path)
     path = outcomes["manifest"].manifest.paths("manifest")[0]

@@ -223,6 +223,7 @@ def test_the_target_of_balance_is_meant_without_its_losses(pool: Path) -> None:
     assert len(rows_of(made, "final_pairs")) == 1000
 
 
+@pytest.mark.slow
 def test_weighted_counts_are_unbiased_and_plain_ones_are_not(pool: Path, tmp_path: Path) -> None:
     """Pre-draw at 3t, 40% lost: against the counts and sizes of the pool that was never thinned."""
     t = 15

@@ -155,6 +155,7 @@ class Scattered(LocalEngine):
         return [run_reduce(stage, task, by_number[number], group) for number, group in groups]
 
 
+@pytest.mark.slow
 def test_the_same_bytes_again_and_by_another_engine(web: CaptionWeb, tmp_path: Path) -> None:
     recipe = web.recipe(pictures(web, 6), films(web), duplicates={"max_distance": None, "texts": "all"}, **SHOTS)
     one = executed(recipe, tmp_path / "one")
@@ -169,6 +170,7 @@ def test_the_same_bytes_again_and_by_another_engine(web: CaptionWeb, tmp_path: P
         assert one[stage].manifest.version == two[stage].manifest.version
 
 
+@pytest.mark.slow
 def test_the_same_rows_in_any_number_of_buckets(web: CaptionWeb, tmp_path: Path) -> None:
     found = []
     for buckets in (1, 3):

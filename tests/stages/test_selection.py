@@ -163,6 +163,7 @@ def test_one_text_per_media(folder: Path) -> None:
 
 @pytest.mark.parametrize("unit", ["pairs", "media"])
 @pytest.mark.parametrize("rule", ["step", "interpolated"])
+@pytest.mark.slow
 def test_targets_are_hit_or_the_nearest_sizes_named(folder: Path, unit: str, rule: str) -> None:
     for target in (600, 800, 1000, 1200, 10**6, 1):
         run = _run(folder, f"balance.target={{{unit}: {target}}}", f"balance.other_languages={rule}")

@@ -273,6 +273,7 @@ def test_a_small_change_moves_few_shards() -> None:
     assert len(found[0] ^ found[1]) <= 2 * 64
 
 
+@pytest.mark.slow
 def test_a_changed_row_changes_its_shard_alone(made: tuple[Path, list[Row]], tmp_path: Path) -> None:
     """The other tars of the new set are links to those of the old one."""
     _, rows = made
@@ -382,6 +383,7 @@ def test_kill_9_in_the_middle(made: tuple[Path, list[Row]], tmp_path: Path) -> N
     assert not list(shards.folder.rglob(".*"))
 
 
+@pytest.mark.slow
 def test_bytes_that_are_gone_or_changed(tmp_path: Path) -> None:
     """They are rejections, the rest is exported; when they are back, the next run takes them in."""
     store = make(tmp_path)
@@ -466,6 +468,7 @@ def test_a_sample_that_is_there_twice_is_an_error(tmp_path: Path) -> None:
         exported(tmp_path)
 
 
+@pytest.mark.slow
 def test_clips_as_frames(made: tuple[Path, list[Row]]) -> None:
     work, rows = made
     outcome = exported(work, clips="frames", frames=3, longest_side=32, max_samples=50)

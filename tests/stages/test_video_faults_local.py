@@ -110,6 +110,7 @@ def is_refused(outcomes: dict[str, StageOutcome], work: Path, url: str, error: s
 
 
 @pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.slow
 def test_a_video_whose_hash_is_listed_is_not_kept(web: FilmWeb, tmp_path: Path, is_first: bool) -> None:
     """Whether the list was there before the video, or came later."""
     work, urls = tmp_path / "work", [web.url(name) for name in NAMES]
@@ -188,6 +189,7 @@ def test_a_run_that_broke_off_cuts_no_video_twice(
     ],
     ids=["fewer reach the encoder", "fewer are written", "fewer are copied"],
 )
+@pytest.mark.slow
 def test_clips_that_lack_frames_are_no_clips(
     web: FilmWeb, tmp_path: Path, wrapped: Wrapped, mode: str, case: str, detail: str
 ) -> None:

@@ -112,6 +112,7 @@ def texts_of(outcomes: dict[str, StageOutcome], work: Path) -> list[str]:
     return texts
 
 
+@pytest.mark.slow
 def test_cues_are_clips_of_their_words(web: PageWeb, tmp_path: Path) -> None:
     work, film = tmp_path / "work", web.films["dog.mp4"]
     silent = web.server.url(HOSTS[0], "/file/cat.mp4")
@@ -137,6 +138,7 @@ def test_cues_are_clips_of_their_words(web: PageWeb, tmp_path: Path) -> None:
     assert [row["media_id"] for row in rows(outcomes, work, "final_pairs")] == [clips[0]["media_id"]]
 
 
+@pytest.mark.slow
 def test_other_texts_are_other_clips_where_clips_follow_from_them(web: PageWeb, tmp_path: Path) -> None:
     """The same file, its shots, and a page that says the same: what differs is in `videos` alone."""
     content: dict[str, list[Any]] = {}
@@ -161,6 +163,7 @@ def test_other_texts_are_other_clips_where_clips_follow_from_them(web: PageWeb, 
     assert (one, text, other_text) == (other, "A dog runs", "A cat runs")
 
 
+@pytest.mark.slow
 def test_subtitles_that_changed_meanwhile_are_those_of_the_clips(web: PageWeb, tmp_path: Path) -> None:
     """The video is asked for again, for clips of another kind; then those of the first kind are wanted once more."""
     work = tmp_path / "work"

@@ -100,6 +100,7 @@ def test_from_pairs_to_clips(web: FilmWeb, tmp_path: Path) -> None:
     assert outcomes["rebalance"].manifest.rows("final_pairs") == len(GOOD)
 
 
+@pytest.mark.slow
 def test_a_second_run_does_nothing_and_two_folders_hold_the_same(web: FilmWeb, tmp_path: Path) -> None:
     recipe = web.recipe([web.url(name) for name in GOOD])
     first = executed(recipe, tmp_path / "one")
@@ -111,6 +112,7 @@ def test_a_second_run_does_nothing_and_two_folders_hold_the_same(web: FilmWeb, t
         assert rows(first, tmp_path / "one", dataset) == rows(second, tmp_path / "two", dataset), dataset
 
 
+@pytest.mark.slow
 def test_rules_decode_nothing_and_a_new_split_asks_nobody(web: FilmWeb, tmp_path: Path) -> None:
     work = tmp_path / "work"
     recipe = web.recipe([web.url(name) for name in GOOD])
@@ -149,6 +151,7 @@ def test_copies_of_a_video_are_one(web: FilmWeb, tmp_path: Path) -> None:
     assert {row["media_id"] for row in final} == kept_media
 
 
+@pytest.mark.slow
 def test_sources_go_once_their_clips_are_cut(web: FilmWeb, tmp_path: Path) -> None:
     work = tmp_path / "work"
     recipe = web.recipe([web.url(name) for name in GOOD], fetch={"video": {"keep_source": False}})
@@ -210,6 +213,7 @@ def test_other_limits_try_again_what_took_too_long(web: FilmWeb, tmp_path: Path)
     assert not list((work / "media" / "videos").rglob("*.*"))
 
 
+@pytest.mark.slow
 def test_a_video_that_comes_later_leaves_the_others_as_they_are(web: FilmWeb, tmp_path: Path) -> None:
     work = tmp_path / "work"
     names = [web.url(name) for name in GOOD[:3]] + [web.url("vp8.webm", "flaky")]
@@ -289,6 +293,7 @@ def test_what_no_library_should_raise_is_a_row(
 
 
 @pytest.mark.parametrize("stage", ["scenes", "clips", "scores"])
+@pytest.mark.slow
 def test_a_file_that_ended_three_processes_is_left_alone(
     web: FilmWeb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:

@@ -52,6 +52,7 @@ def urls(web: Web) -> list[str]:
     return sorted(set(chosen))
 
 
+@pytest.mark.slow
 def test_a_fetchers_ledger_is_the_one_foretold(urls: list[str]) -> None:
     with Mirror() as mirror:
         settings = _settings(mirror)

@@ -42,6 +42,7 @@ def digests(folder: Path) -> dict[str, str]:
 # Same arguments, same bytes
 
 
+@pytest.mark.slow
 def test_same_bytes_in_other_processes(small: Web, tmp_path: Path) -> None:
     program = "import sys, pathlib; from curation.testing import build_web; " \
         "build_web(pathlib.Path(sys.argv[1]), pages=70, archives=2)"  # fmt: skip

@@ -265,6 +265,7 @@ def test_a_page_too_large(write: Write, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize("head", [b"", HEADER, HEADER + b"<page><title>Bomb</title>"])
+@pytest.mark.slow
 def test_bombs_are_given_up(write: Write, monkeypatch: pytest.MonkeyPatch, head: bytes) -> None:
     monkeypatch.setattr(dump_bytes, "_BOMB_BYTES", 64 << 20)
     compressor = bz2.BZ2Compressor()

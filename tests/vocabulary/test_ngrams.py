@@ -59,6 +59,7 @@ def test_counts_and_pmi_are_nltks(texts: list[str]) -> None:
     check_against_nltk(articles_of(texts))
 
 
+@pytest.mark.slow
 def test_counts_and_pmi_are_nltks_on_the_real_slice(real_data: Path) -> None:
     path = real_data / SLICE
     if not path.is_file():

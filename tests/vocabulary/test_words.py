@@ -125,6 +125,7 @@ def test_giants_are_no_words_and_end_runs() -> None:
 @pytest.mark.parametrize(
     "part", ["a", "a ", "a'", "'", " ", "a  !", "-", "\u200d", "語", "\ud800", "\u00ad", "ไ", "\n"]
 )
+@pytest.mark.slow
 def test_hostile_texts_take_linear_time(part: str) -> None:
     for lang in ("en", "bo", "zh"):
         began = time.process_time()

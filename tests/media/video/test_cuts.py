@@ -234,6 +234,7 @@ STYLES: dict[str, tuple[str, Style]] = {
 
 
 @pytest.mark.parametrize("style", STYLES)
+@pytest.mark.slow
 def test_films_have_the_cuts_they_were_made_with(tmp_path: Path, style: str) -> None:
     name, settings_ = STYLES[style]
     film = write_video(tmp_path / name, SHOTS, settings_)

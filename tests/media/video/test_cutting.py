@@ -104,6 +104,7 @@ def spans(film: Film, wanted: list[tuple[int, int]]) -> tuple[list[Span], list[t
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.slow
 def test_accurate_clips_hold_exactly_the_frames_asked_for_at_their_times(
     films: dict[str, Film], kind: str, tmp_path: Path
 ) -> None:
@@ -124,6 +125,7 @@ def test_accurate_clips_hold_exactly_the_frames_asked_for_at_their_times(
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.slow
 def test_copies_hold_what_they_report_and_all_that_was_asked_for(
     films: dict[str, Film], kind: str, tmp_path: Path
 ) -> None:
@@ -186,6 +188,7 @@ def _pictures(clip: CutClip) -> list[tuple[int | None, bytes]]:
         return [(packet.pts, bytes(packet)) for packet in container.demux(video=0)]
 
 
+@pytest.mark.slow
 def test_the_same_clips_have_the_same_bytes(films: dict[str, Film], tmp_path: Path) -> None:
     film = films["b_frames.mp4"]
     asked, _ = spans(film, SPANS)
@@ -349,6 +352,7 @@ def test_a_wrong_clip_is_cut_again_from_further_back(
     assert [number for _, number in frames_of(Path(str(clip.path)))] == list(range(60, 70))
 
 
+@pytest.mark.slow
 def test_real_videos(real_data: Path, tmp_path: Path) -> None:
     folder = real_data / "media" / "videos"
     for name in ("mdn_cc0_flower.mp4", "mdn_cc0_flower.webm", "mdn_cc0_friday.mp4"):

@@ -39,6 +39,7 @@ def both(path: Path, section: Scenes = GUIDED) -> tuple[Shots, Shots]:
 @pytest.mark.parametrize("detector", ["content", "adaptive"])
 @pytest.mark.parametrize("gop", [10, 24, 250])
 @pytest.mark.parametrize("shots", [STILL, LIVELY], ids=["still", "lively"])
+@pytest.mark.slow
 def test_cuts_are_those_of_the_exact_mode(tmp_path: Path, shots: tuple[Shot, ...], gop: int, detector: str) -> None:
     film = write_video(tmp_path / "film.mp4", shots, Style(gop=gop, sound="none"))
     section = GUIDED.model_copy(update={"detector": detector})

@@ -249,6 +249,7 @@ def _heard(film: Film, folder: Path, name: str, begin: float, end: float) -> Pat
 
 @pytest.mark.parametrize("name", ["film.mp4", "film.webm"])
 @pytest.mark.parametrize(("begin", "end"), [(0.0, 1.3), (2.3, 4.0), (1.2, 1.8)])
+@pytest.mark.slow
 def test_clips_beside_the_sound_have_none(
     film: Film, tmp_path: Path, runs: list[Any], name: str, begin: float, end: float
 ) -> None:

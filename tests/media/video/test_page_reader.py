@@ -159,6 +159,7 @@ readers.close()
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits of other processes are seen on Linux only")
 @pytest.mark.parametrize(("seconds", "left"), [(3600, [f"{3 << 30} {8 << 30} 3600"]), (25, [])])
+@pytest.mark.slow
 def test_the_users_own_limits_stay(seconds: int, left: list[str]) -> None:
     """A process whose time may not last for another page is not used for one."""
     done = subprocess.run(

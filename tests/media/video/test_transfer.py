@@ -148,6 +148,7 @@ def test_a_killed_transfer_of_a_file_is_continued(server: VideoServer, tmp_path:
     assert _ranges(server) == [None, f"bytes={size}-"]
 
 
+@pytest.mark.slow
 def test_a_killed_transfer_of_segments_is_continued(server: VideoServer, tmp_path: Path) -> None:
     names = [f"/paced/{number}.ts" for number in range(4)]
     server.files["/film/index.m3u8"] = playlist(names)
@@ -219,6 +220,7 @@ def test_the_best_variant_within_the_height_is_taken(
         ("/private/2.ts", ErrorClass.REFUSED_ADDRESS, "segment 3 of 4: "),
     ],
 )
+@pytest.mark.slow
 def test_a_lost_segment_is_an_error_with_its_number(
     server: VideoServer, tmp_path: Path, segment: str, error: ErrorClass, words: str
 ) -> None:
@@ -244,6 +246,7 @@ def test_a_lost_segment_is_an_error_with_its_number(
         (playlist(_NAMES, more="#EXT-X-KEY:" + "A" * 200_000), VideoRefusal.CORRUPT),
     ],
 )
+@pytest.mark.slow
 def test_playlists_that_are_refused(server: VideoServer, tmp_path: Path, text: bytes, reason: VideoRefusal) -> None:
     server.files["/hls/index.m3u8"] = text
     outcome = _fetch(server.url(_HOST, "/hls/index.m3u8"), _rules(server, tmp_path))
@@ -320,6 +323,7 @@ _LD = {
         '<script type="application/ld+json">{ld}</script>',
     ],
 )
+@pytest.mark.slow
 def test_pages_with_a_video_are_asked_for_once(server: VideoServer, tmp_path: Path, body: str) -> None:
     told = {**_LD, "contentUrl": server.url(_HOST, "/file/1.mp4")}
     server.files["/watch"] = _page(body.replace("{ld}", json.dumps(told)))
@@ -365,6 +369,7 @@ def test_a_page_named_like_a_file_is_a_page(server: VideoServer, tmp_path: Path)
     assert _bytes(outcome) == made_up_video(_HOST, "/1.mp4")
 
 
+@pytest.mark.slow
 def test_a_page_without_a_video_says_so(server: VideoServer, tmp_path: Path) -> None:
     server.files["/watch"] = _page("<p>Nothing here")
     outcome = _fetch(server.url(_HOST, "/watch"), _rules(server, tmp_path))
@@ -375,6 +380,7 @@ def test_a_page_without_a_video_says_so(server: VideoServer, tmp_path: Path) -> 
     assert (busy.error, busy.attempts, busy.transient) == (ErrorClass.HTTP_5XX, 2, True)
 
 
+@pytest.mark.slow
 def test_where_a_page_leads_is_under_the_same_rules(server: VideoServer, tmp_path: Path) -> None:
     server.files["/watch"] = _page(f'<video src="{server.url(_OTHER, "/file/1.mp4")}"></video>')
     server.files["/inward"] = _page('<video src="http://10.0.0.1/1.mp4"></video>')
