@@ -14,8 +14,10 @@ from curation.session import spark_session
 
 ROOT = Path(__file__).resolve().parent.parent
 
-settings.register_profile("patient", deadline=None)  # how long an example takes is the machine's affair
-settings.load_profile("patient")
+# How long an example takes is the machine's affair. CI runs `thorough`: pytest --hypothesis-profile=thorough.
+settings.register_profile("quick", deadline=None, max_examples=40)
+settings.register_profile("thorough", deadline=None)
+settings.load_profile("quick")
 
 
 @pytest.fixture(autouse=True, scope="session")
