@@ -173,6 +173,7 @@ def _forgotten(work: Path) -> list[Path]:
     return [path for path in (work / "_forgotten").rglob("*") if path.is_file()]
 
 
+@pytest.mark.slow
 def test_from_the_tombstone_on_nobody_reads_it(
     finished: Path, folder: Path, server: FaultyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -67,6 +67,7 @@ def test_a_target_is_reached_under_losses_and_nothing_taken_twice(pool: Path, un
     assert any(note.startswith("topped up (all): survival 0.5") and "0.8 expected" in note for note in once.notes())
 
 
+@pytest.mark.slow
 def test_a_topped_up_folder_stays_as_it_is_until_the_target_changes(pool: Path) -> None:
     way = stages(Fetch(unlucky(0.4), "lossy"))
     recipe = pool_recipe(pool, balance={"target": {"pairs": 500}})

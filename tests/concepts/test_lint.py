@@ -32,6 +32,7 @@ def test_an_entry_is_unreachable_exactly_if_no_text_holds_it(entry, definition, 
 
 
 @pytest.mark.parametrize("definition", ["v1", "v2"])
+@pytest.mark.slow
 def test_unreachable_entries_are_in_no_random_text(definition):
     chance = random.Random(5)
     entries = ["".join(chance.choices(" ,.a\t猫", k=chance.randint(0, 4))) for _ in range(300)]

@@ -56,6 +56,7 @@ def test_it_says_what_is_read_here(processes: PageProcess) -> None:
     assert pid_of(processes) == pid
 
 
+@pytest.mark.slow
 def test_a_page_that_takes_too_long(processes: PageProcess) -> None:
     pid = pid_of(processes)
     with pytest.raises(PageProcessError, match=r"more than 0\.2 s") as caught:
@@ -65,6 +66,7 @@ def test_a_page_that_takes_too_long(processes: PageProcess) -> None:
     assert pid_of(processes) != pid
 
 
+@pytest.mark.slow
 def test_a_process_that_hangs_before_it_takes_the_page(processes: PageProcess) -> None:
     os.kill(pid_of(processes), signal.SIGSTOP)
     with pytest.raises(PageProcessError) as caught:

@@ -171,6 +171,7 @@ def test_the_fingerprint_is_of_names_and_contents(tmp_path):
     assert CandidateFilters(recipe).fingerprint not in seen
 
 
+@pytest.mark.slow
 def test_a_long_list_is_small_in_memory(tmp_path):
     """20 bytes an item stay; 200,000 URLs as a set of Python's strings would take some 30 MB."""
     items = 200_000

@@ -214,6 +214,7 @@ def differences(other: Callable[..., Folder]) -> dict[tuple[str, str], Differenc
 
 
 @pytest.mark.parametrize("case", CASES)
+@pytest.mark.slow
 def test_parts_add_up_and_blame_what_changed(differences: dict[tuple[str, str], Difference], case: str) -> None:
     blamed = set()
     for entry in TELLING.get(case, ENTRIES):

@@ -92,6 +92,7 @@ def test_a_forgotten_media_is_in_no_caption(
     assert (len(server.log), len(embedder.frames)) == (since, seen), "nothing is done again for those that stay"
 
 
+@pytest.mark.slow
 def test_the_text_of_a_forgotten_copy_goes_and_the_picture_stays(
     web: CaptionWeb, server: CaptionServer, embedder: Sums, tmp_path: Path
 ) -> None:
@@ -110,6 +111,7 @@ def test_the_text_of_a_forgotten_copy_goes_and_the_picture_stays(
     assert len(server.log) == since + 1, "what a model said of the picture went with the words that it may repeat"
 
 
+@pytest.mark.slow
 def test_what_a_model_made_of_a_forgotten_copy_s_text_goes_too(
     web: CaptionWeb, server: CaptionServer, embedder: Sums, tmp_path: Path
 ) -> None:

@@ -301,6 +301,7 @@ def _crowd(size: int, seed: int = 0) -> list[Picture]:
 
 @pytest.mark.parametrize("held", [1, 50, 1 << 16])
 @pytest.mark.parametrize("distance", [0, 1, 3, 8, 15])
+@pytest.mark.slow
 def test_a_crowd(distance: int, held: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(near, "_HELD_ROWS", held)
     monkeypatch.setattr(hash_groups, "_HELD_EDGES", held)

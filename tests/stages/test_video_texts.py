@@ -179,6 +179,7 @@ def test_subtitles_that_changed_meanwhile_are_those_of_the_clips(web: PageWeb, t
     assert spans(rows(again, work, "clips")) == [snapped(web.films["dog.mp4"], *cue[:2]) for cue in changed]
 
 
+@pytest.mark.slow
 def test_shards_of_other_clips_leave_those_of_before_alone(web: PageWeb, tmp_path: Path) -> None:
     """The same clips with other stills: readers may still be at the first ones."""
     work = tmp_path / "work"

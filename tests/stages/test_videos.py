@@ -129,6 +129,7 @@ def test_rules_decode_nothing_and_a_new_split_asks_nobody(web: FilmWeb, tmp_path
     assert web.asked() == asked
 
 
+@pytest.mark.slow
 def test_a_larger_selection_cuts_what_is_new(web: FilmWeb, tmp_path: Path) -> None:
     work = tmp_path / "work"
     few = executed(web.recipe([web.url(name) for name in GOOD[:2]]), work)
@@ -169,6 +170,7 @@ def test_sources_go_once_their_clips_are_cut(web: FilmWeb, tmp_path: Path) -> No
     assert done(executed(recipe, work, "clips.cut.crf=30")) == {}
 
 
+@pytest.mark.slow
 def test_sources_go_and_come_as_the_recipe_says(web: FilmWeb, tmp_path: Path) -> None:
     work, sources = tmp_path / "work", tmp_path / "work" / "media" / "videos"
     recipe = web.recipe([web.url(name) for name in GOOD])
@@ -197,6 +199,7 @@ def test_what_a_kill_left_goes_with_the_next_run(web: FilmWeb, tmp_path: Path) -
     assert not any(list(folder.rglob("*.*")) for folder in left)
 
 
+@pytest.mark.slow
 def test_other_limits_try_again_what_took_too_long(web: FilmWeb, tmp_path: Path) -> None:
     work = tmp_path / "work"
     recipe = web.recipe([web.url(name) for name in GOOD], fetch={"video": {"keep_source": False}})
@@ -270,6 +273,7 @@ def test_broken_sources_have_rows_that_say_so(web: FilmWeb, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("place", ["cuts.detect_shots", "clipping.clip_video", "scores.score_clip"])
+@pytest.mark.slow
 def test_what_no_library_should_raise_is_a_row(
     web: FilmWeb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
@@ -335,6 +339,7 @@ def test_trying_another_split_costs_one_request_and_loses_nothing(web: FilmWeb, 
     assert web.asked()["plain.mp4"] == 2, "its clips are there"
 
 
+@pytest.mark.slow
 def test_other_forms_of_a_video_have_files_of_their_own(web: FilmWeb, tmp_path: Path) -> None:
     work = tmp_path / "work"
     recipe = web.recipe([web.url(name) for name in GOOD[:2]])

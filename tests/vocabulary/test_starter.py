@@ -27,6 +27,7 @@ def lock(lang: str) -> dict:
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.slow
 def test_a_starter_vocabulary_is_that_of_its_lock_and_recipe(lang: str) -> None:
     file = STARTER / f"{lang}.parquet"
     table = read_vocabulary(str(file))

@@ -136,6 +136,7 @@ def painting(width: int, height: int, seed: int, dark: bool = False) -> np.ndarr
     ["yuv420p", "yuvj420p", "yuv422p", "yuv444p", "yuvj444p", "yuv440p", "yuv411p", "yuv410p", "gray", "nv12",
      "yuv420p10le", "yuv444p12le", "gray10le", "rgb24", "bgra", "gbrp", "yuyv422"],
 )  # fmt: skip
+@pytest.mark.slow
 def test_samples_of_every_format_are_what_pyscenedetect_looks_at(name: str, size: tuple[int, int]) -> None:
     width, height = size[0] - size[0] % 2, size[1]  # yuyv422 has no odd widths
     sampler, samples, expected = Sampler(), [], []
